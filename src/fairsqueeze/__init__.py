@@ -1,0 +1,32 @@
+"""fairsqueeze: squeeze a language model, and know whether it is still fair.
+
+Public names are resolved on first use, so importing this package imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "load": "fairsqueeze.models.load",
+    "compress": "fairsqueeze.compress.apply",
+    "audit": "fairsqueeze.study.audit",
+    "compare": "fairsqueeze.study.compare",
+    "Study": "fairsqueeze.study.study",
+    "report": "fairsqueeze.report.page",
+    "FairsqueezeError": "fairsqueeze.errors",
+}
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'fairsqueeze' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

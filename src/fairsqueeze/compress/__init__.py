@@ -1,0 +1,1 @@
+"""Compression: one file per method, and what a checkpoint costs."""

@@ -1,0 +1,1 @@
+"""Bias measures, one file each."""

@@ -1,0 +1,1 @@
+"""Reports: from the store only; no model is needed."""

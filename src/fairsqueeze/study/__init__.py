@@ -1,0 +1,1 @@
+"""Audits, comparisons and studies: what to run, running it, and where it is kept."""

@@ -1,0 +1,1 @@
+"""Performance tasks, one file each; the same shape as a measure."""
