@@ -1,0 +1,155 @@
+"""What will be asked of a model: measures and tasks by name, checked, with their data located and their items sampled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairsqueeze.assets.locate import Located, locate
+from fairsqueeze.errors import AssetError, ModelError, StudyError
+from fairsqueeze.items import Item, sample
+from fairsqueeze.registry import Kind, Measure, call_with, checked_settings, measures, tasks
+from fairsqueeze.spec import Spec, canonical_json, content_id
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One measure or task, ready to be asked.
+
+    `n_available` is the number of items before sampling; `items_id` a hash of the ids and contents of those that
+    remain, so that a step never mixes up two samples or two versions of a stimulus table.
+    """
+
+    declared: Measure
+    settings: dict[str, Any]
+    items: tuple[Item, ...]
+    n_available: int
+    items_id: str
+    data: dict[str, Located]
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(self.declared.name, self.settings)
+
+    def step(self, checkpoint: str, context: Mapping[str, Any]) -> str:
+        """Content id of scoring this on `checkpoint`; `context` holds what else the numbers depend on (dtype, tokeniser)."""
+        return content_id(
+            {
+                "checkpoint": checkpoint,
+                "measure": self.spec.to_json(),
+                "version": self.declared.version,
+                "items": self.items_id,
+                "data": {name: located.sha256 for name, located in self.data.items()},
+                "context": dict(context),
+            },
+            length=24,
+        )
+
+    def asks(self, item: Item) -> Mapping[str, Any]:
+        return call_with(self.declared.asks, item, settings=self.settings)
+
+
+def spec_of(value: str | Mapping[str, Any]) -> Spec:
+    """A measure, task or method with settings: `name`, `name:key=value,key=value`, or `{name: {key: value}}`."""
+    if isinstance(value, Mapping):
+        if len(value) != 1:
+            raise StudyError(f"{dict(value)!r} names {len(value)} things.", "Write one `name: {setting: value}` per entry.")
+        ((name, parameters),) = value.items()
+        return Spec(str(name), dict(parameters or {}))
+    name, _, rest = str(value).partition(":")
+    parameters = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, text = part.partition("=")
+        if not equals:
+            raise StudyError(f"{value!r}: {part!r} is not KEY=VALUE.", f"Write for example {name}:key=value.")
+        parameters[key.strip()] = text.strip()
+    return Spec(name.strip(), parameters)
+
+
+def defaults_for(kind: Kind) -> tuple[list[Spec], list[Spec]]:
+    """The default measures and tasks for models of this kind."""
+    return (
+        [Spec(m.name) for m in measures if kind in m.default_for],
+        [Spec(t.name) for t in tasks if kind in t.default_for],
+    )
+
+
+def declared_of(spec: Spec) -> Measure:
+    """The measure or task that `spec` names; UnknownName with near matches over both registries' own kind."""
+    return tasks.get(spec.name) if spec.name in tasks else measures.get(spec.name)
+
+
+def prepare(specs: Sequence[Spec], kind: Kind, *, limit: int | None, seed: int) -> list[Evaluation]:
+    """Check every name, setting, kind and data file before anything is spent, then sample the items.
+
+    Raises UnknownName, BadSetting, ModelError (a measure that does not fit this kind), AssetError (data not here),
+    DataError (data malformed).
+    """
+    declared = [(declared_of(spec), spec) for spec in specs]
+    for one, _ in declared:
+        if kind not in one.kinds:
+            raise ModelError(
+                f"{one.role} {one.name} needs a model of kind {' or '.join(sorted(one.kinds))}; this one is {kind}.",
+                _fitting(one, kind),
+            )
+    settled = [(one, _settings(one, spec, limit, seed)) for one, spec in declared]
+    located = {name: _located(name) for one, _ in settled for name in one.data}
+    return [_evaluation(one, settings, located, limit, seed) for one, settings in settled]
+
+
+def _fitting(one: Measure, kind: Kind) -> str:
+    registry = measures if one.role == "measure" else tasks
+    family = one.name.split(".")[0]
+    fitting = [m.name for m in registry if kind in m.kinds and m.name.split(".")[0] == family]
+    return f"For this model use {' or '.join(fitting)}." if fitting else f"See: fairsqueeze list {one.role}s"
+
+
+def _settings(one: Measure, spec: Spec, limit: int | None, seed: int) -> dict[str, Any]:
+    settings = checked_settings(one, spec.parameters)
+    if "seed" in settings and "seed" not in spec.parameters:
+        settings["seed"] = seed
+    if one.limit_setting and limit is not None and one.limit_setting not in spec.parameters:
+        settings[one.limit_setting] = limit
+    return settings
+
+
+def _located(name: str) -> Located | None:
+    if not name.endswith("?"):
+        return locate(name)
+    try:
+        return locate(name.rstrip("?"))
+    except AssetError:
+        return None
+
+
+def _evaluation(
+    one: Measure, settings: dict[str, Any], located: Mapping[str, Located | None], limit: int | None, seed: int
+) -> Evaluation:
+    data = {name.rstrip("?"): found for name in one.data if (found := located[name]) is not None}
+    files: dict[str, Path] = {}
+    for found in data.values():
+        files.update(found.files)
+    items = call_with(one.items, files, settings=settings)
+    _check_items(one, items)
+    chosen = sample(items, limit if one.limit_setting == "" else None, seed)
+    return Evaluation(one, settings, tuple(chosen), len(items), _hash(chosen), data)
+
+
+def _check_items(one: Measure, items: Sequence[Item]) -> None:
+    if not items:
+        raise StudyError(f"{one.name} has no items.", "Its data is empty; fetch it again.")
+    ids = [item.id for item in items]
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise StudyError(f"{one.name} has two items with the id {twice!r}.", "This is a fault of the measure; report it.")
+
+
+def _hash(items: Sequence[Item]) -> str:
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(canonical_json([item.id, item.axis, item.group, item.cluster, item.content]).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()[:24]
