@@ -66,7 +66,7 @@ class Setting:
 
     def check(self, value: Any, owner: str) -> Any:
         """`value` in this setting's type (text from a command line is converted); BadSetting if it can't be."""
-        if value is None and self.optional or (isinstance(value, str) and value.lower() == "none" and self.optional):
+        if (value is None and self.optional) or (isinstance(value, str) and value.lower() == "none" and self.optional):
             return None
         if self.choices:
             matching = [c for c in self.choices if c == value or str(c) == str(value)]
@@ -278,7 +278,9 @@ class Registry(Generic[Declared]):
                 f"Two {self.kind}s are called {declared.name!r}.", "Rename one; a name stands for one number."
             )
         if not declared.summary:
-            raise FairsqueezeError(f"{self.kind} {declared.name!r} has no docstring.", "Say what comes out, and from where.")
+            raise FairsqueezeError(
+                f"{self.kind} {declared.name!r} has no docstring.", "Say what comes out, and from where."
+            )
         self._by_name[declared.name] = declared
 
     def get(self, name: str) -> Declared:
@@ -316,7 +318,9 @@ measures: Registry[Measure] = Registry("measure", "fairsqueeze.measures")
 tasks: Registry[Measure] = Registry("task", "fairsqueeze.tasks")
 
 
-def _evaluation(role: Literal["measure", "task"], name: str, **declaration: Any) -> Callable[[Callable[..., list[Row]]], Any]:
+def _evaluation(
+    role: Literal["measure", "task"], name: str, **declaration: Any
+) -> Callable[[Callable[..., list[Row]]], Any]:
     def declare(score: Callable[..., list[Row]]) -> Callable[..., list[Row]]:
         kinds = frozenset(declaration.pop("kinds"))
         default_for = frozenset(declaration.pop("default_for", ()))
@@ -371,7 +375,9 @@ def checked_settings(declared: Measure | Method, given: Mapping[str, Any]) -> di
         if key not in known:
             listed = "; ".join(s.describe() for s in known.values()) or "it takes none"
             hint = unknown_name("setting", key, known)
-            raise BadSetting(f"{declared.name} has no setting {key!r}.", f"{hint.remedy.rstrip('.')}. Settings: {listed}.")
+            raise BadSetting(
+                f"{declared.name} has no setting {key!r}.", f"{hint.remedy.rstrip('.')}. Settings: {listed}."
+            )
     values = {}
     for name, setting in known.items():
         if name in given:
@@ -386,8 +392,6 @@ def checked_settings(declared: Measure | Method, given: Mapping[str, Any]) -> di
 def call_with(function: Callable[..., Any], *arguments: Any, settings: Mapping[str, Any]) -> Any:
     """Call `function` with those of `settings` that its keyword-only parameters name."""
     named = {
-        name
-        for name, p in inspect.signature(function).parameters.items()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY
+        name for name, p in inspect.signature(function).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY
     }
     return function(*arguments, **{k: v for k, v in settings.items() if k in named})

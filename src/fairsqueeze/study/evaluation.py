@@ -56,7 +56,9 @@ def spec_of(value: str | Mapping[str, Any]) -> Spec:
     """A measure, task or method with settings: `name`, `name:key=value,key=value`, or `{name: {key: value}}`."""
     if isinstance(value, Mapping):
         if len(value) != 1:
-            raise StudyError(f"{dict(value)!r} names {len(value)} things.", "Write one `name: {setting: value}` per entry.")
+            raise StudyError(
+                f"{dict(value)!r} names {len(value)} things.", "Write one `name: {setting: value}` per entry."
+            )
         ((name, parameters),) = value.items()
         return Spec(str(name), dict(parameters or {}))
     name, _, rest = str(value).partition(":")
@@ -144,7 +146,9 @@ def _check_items(one: Measure, items: Sequence[Item]) -> None:
     ids = [item.id for item in items]
     if len(set(ids)) != len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
-        raise StudyError(f"{one.name} has two items with the id {twice!r}.", "This is a fault of the measure; report it.")
+        raise StudyError(
+            f"{one.name} has two items with the id {twice!r}.", "This is a fault of the measure; report it."
+        )
 
 
 def _hash(items: Sequence[Item]) -> str:

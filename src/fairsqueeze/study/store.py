@@ -57,7 +57,9 @@ class Store:
             self._set_aside(path, f"it holds step {found.get('step')}")
             return None
         if found.get("schema", 0) > SCHEMA_VERSION:
-            raise StoreError(f"{path} was written by a newer fairsqueeze (schema {found['schema']}).", "Upgrade fairsqueeze.")
+            raise StoreError(
+                f"{path} was written by a newer fairsqueeze (schema {found['schema']}).", "Upgrade fairsqueeze."
+            )
         return table
 
     def write(self, step: str, table: pa.Table) -> None:
@@ -120,5 +122,7 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
         except OSError as error:
-            raise StoreError(f"{path} is damaged ({why}) and can't be set aside: {error.strerror}.", "Remove it.") from error
+            raise StoreError(
+                f"{path} is damaged ({why}) and can't be set aside: {error.strerror}.", "Remove it."
+            ) from error
         self._warn(f"{path} is damaged ({why}); it was moved to {target} and will be computed again.")

@@ -1,0 +1,183 @@
+"""compare: is the compressed model less fair than the original, and does the evidence reach?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairsqueeze.errors import StoreError, StudyError
+from fairsqueeze.records import frame_of
+from fairsqueeze.registry import Measure
+from fairsqueeze.stats.paired import Comparison, compare_frames
+from fairsqueeze.study.audit import Audit, AuditOptions, audit
+from fairsqueeze.study.evaluation import declared_of
+from fairsqueeze.study.progress import Progress
+from fairsqueeze.study.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from fairsqueeze.models.model import Model
+
+SCHEMA = "fairsqueeze.compare/1"
+VERDICTS = ("worse", "better", "no detectable change", "unmeasurable")
+
+
+@dataclass
+class Paired:
+    """The comparison of two models on the same items."""
+
+    base: dict[str, Any]
+    other: dict[str, Any]
+    comparisons: list[Comparison]
+    warnings: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """Over the headline statistics: worse if any is worse; else unmeasurable if a bias can't be judged; else the rest."""
+        found = [c.verdict for c in headline(self.comparisons)]
+        for verdict in ("worse", "unmeasurable", "better"):
+            if verdict in found:
+                return verdict
+        return "no detectable change"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "base": self.base,
+            "other": self.other,
+            "verdict": self.verdict,
+            "comparisons": [c.to_json() for c in self.comparisons],
+            "warnings": self.warnings,
+        }
+
+
+def headline(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons that decide: overall corrected bias (prior-corrected where there is one) and the tasks' figures."""
+    from fairsqueeze.registry import tasks
+
+    prior = {c.measure for c in comparisons if c.statistic == "corrected_bias.prior"}
+    wanted = []
+    for c in comparisons:
+        if c.axis is not None:
+            continue
+        bias = c.statistic == ("corrected_bias.prior" if c.measure in prior else "corrected_bias")
+        if bias or (c.measure in tasks and c.statistic == tasks.get(c.measure).statistics[0].name):
+            wanted.append(c)
+    return wanted
+
+
+def compare(
+    base: str | Path | Model,
+    other: str | Path | Model,
+    options: AuditOptions | None = None,
+    *,
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+    **named: Any,
+) -> Paired:
+    """Compare `other` with `base`, item by item: paired cluster bootstrap over the same items.
+
+    Args:
+        base, other: model references, Models in memory, or folders of audits (whose records are reused).
+        options: as in `audit`; where both are folders of audits, their measures are compared and these are ignored.
+        out: folder that gets `base/`, `other/` (audits of those that are models) and `compare.json`.
+
+    Raises StudyError if two audits share no measure or were made on different items.
+    """
+    options = options or AuditOptions(**named)
+    sides: list[_Side] = []
+    for name, model in (("base", base), ("other", other)):
+        folder = None if out is None else Path(out) / name
+        sides.append(_side(model, options, folder, progress, like=sides[0] if sides else None))
+    result = compare_sides(sides[0], sides[1], seed=options.seed)
+    if out is not None:
+        Store(out).write_document("compare", result.to_json())
+    return result
+
+
+@dataclass
+class _Side:
+    model: dict[str, Any]
+    tables: dict[str, pa.Table]
+    warnings: list[str]
+    limit: int | None
+
+
+def side_of(result: Audit) -> _Side:
+    """An audit as one side of a comparison."""
+    return _Side(result.model, result.tables, result.warnings, result.provenance["limit"])
+
+
+def compare_sides(base: _Side, other: _Side, *, seed: int) -> Paired:
+    """Pair two audits measure by measure."""
+    shared = [name for name in base.tables if name in other.tables]
+    if not shared:
+        raise StudyError(
+            f"The two audits share no measure ({', '.join(base.tables)}; {', '.join(other.tables)}).",
+            "Audit both with the same -m and -t.",
+        )
+    comparisons = []
+    for name in shared:
+        _check_items(name, base.tables[name], other.tables[name])
+        declared = _declared(name)
+        comparisons += compare_frames(frame_of(base.tables[name]), frame_of(other.tables[name]), declared, seed=seed)
+    left_out = sorted(set(base.tables) ^ set(other.tables))
+    warnings = [f"{w}" for w in other.warnings if "sample" in w]
+    warnings += [f"{name}: only one of the two audits has it; left out." for name in left_out]
+    return Paired(base.model, other.model, comparisons, warnings)
+
+
+def _declared(name: str) -> Measure:
+    from fairsqueeze.spec import Spec
+
+    return declared_of(Spec(name))
+
+
+def _check_items(name: str, base: pa.Table, other: pa.Table) -> None:
+    if base.column("item").to_pylist() != other.column("item").to_pylist():
+        raise StudyError(
+            f"{name}: the two audits used different items.", "Audit both with the same --limit, --seed and settings."
+        )
+
+
+def _side(
+    model: str | Path | Model, options: AuditOptions, folder: Path | None, progress: Progress | None, like: _Side | None
+) -> _Side:
+    if isinstance(model, (str, Path)) and (Path(model) / "audit.json").is_file():
+        return _from_folder(Path(model))
+    if like is not None and options.measures is None and options.tasks is None:
+        options = _options_like(options, like)
+    return side_of(audit(model, options, out=folder, progress=progress))
+
+
+def _options_like(options: AuditOptions, like: _Side) -> AuditOptions:
+    """The same measures, settings and sample as the side that is already there."""
+    from dataclasses import replace
+
+    from fairsqueeze.records import metadata_of
+    from fairsqueeze.registry import measures
+
+    names: dict[str, list[dict[str, Any]]] = {"measures": [], "tasks": []}
+    for name, table in like.tables.items():
+        spec = metadata_of(table)["measure"]
+        names["measures" if name in measures else "tasks"].append({name: spec["parameters"]})
+    return replace(options, limit=like.limit, **names)
+
+
+def _from_folder(folder: Path) -> _Side:
+    store = Store(folder)
+    document = store.read_document("audit")
+    if document is None:
+        raise StoreError(f"{folder}/audit.json is damaged.", "Run the audit again with the same --out.")
+    tables = {}
+    for name, step in document["provenance"]["steps"].items():
+        table = store.read(step)
+        if table is None:
+            raise StoreError(
+                f"{folder}: the records of {name} are missing or damaged.", "Run the audit again with the same --out."
+            )
+        tables[name] = table
+    return _Side(document["model"], tables, document["warnings"], document["provenance"]["limit"])

@@ -1,0 +1,62 @@
+"""Results of a folder – an audit, a comparison or a study – as the plain values that reports are made from."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from fairsqueeze.errors import StoreError
+from fairsqueeze.report.results import Results, Variant
+from fairsqueeze.study.store import Store
+
+
+def load_results(folder: Path | str) -> Results:
+    """What the folder of an audit, a comparison or a study holds; StoreError if it is none of these."""
+    folder = Path(folder)
+    store = Store(folder)
+    if (folder / "study.json").is_file():
+        return _of_study(store)
+    if (folder / "compare.json").is_file():
+        return _of_comparison(store)
+    if (folder / "audit.json").is_file():
+        return _of_audit(store)
+    raise StoreError(f"{folder} holds no audit, comparison or study.", "Give the --out folder of one of these.")
+
+
+def _of_study(store: Store) -> Results:
+    document = store.read_document("study") or {}
+    found = sorted(store.documents("variants"), key=lambda d: d["order"])
+    if not found:
+        raise StoreError(f"{store.root}: no variant of the study is finished yet.", "Run: fairsqueeze study run")
+    several = len({d["model"] for d in found}) > 1
+    variants = [
+        Variant(f"{d['model']}: {d['label']}" if several else d["label"], d["kind"], d["audit"], d["comparison"])
+        for d in found
+    ]
+    study = document.get("study", {})
+    return Results(study.get("name", ""), study.get("description", ""), variants, document.get("command", ""), _date(store))
+
+
+def _of_comparison(store: Store) -> Results:
+    comparison = store.read_document("compare") or {}
+    variants = []
+    for side, kind in (("base", "dense"), ("other", "compressed")):
+        audit = Store(store.root / side).read_document("audit")
+        if audit is None:
+            raise StoreError(f"{store.root}/{side} holds no audit.", "Compare models rather than folders to report on both.")
+        variants.append(Variant(audit["model"]["reference"], kind, audit, comparison if side == "other" else None))
+    return Results("comparison", "", variants, variants[1].audit["provenance"]["command"], _date(store))
+
+
+def _of_audit(store: Store) -> Results:
+    audit = store.read_document("audit")
+    if audit is None:
+        raise StoreError(f"{store.root}/audit.json is damaged.", "Run the audit again with the same --out.")
+    reference = audit["model"]["reference"]
+    kind = "reference" if reference.startswith("reference:") else "dense"
+    return Results("audit", "", [Variant(reference, kind, audit, None)], audit["provenance"]["command"], _date(store))
+
+
+def _date(store: Store) -> str:
+    newest = max(p.stat().st_mtime for p in store.root.rglob("*.json"))
+    return datetime.fromtimestamp(newest, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

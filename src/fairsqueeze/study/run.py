@@ -1,0 +1,172 @@
+"""run: make and score every variant of a study; each finished one is kept, and a second run goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairsqueeze.errors import FairsqueezeError, StoreError
+from fairsqueeze.spec import content_id
+from fairsqueeze.study.audit import AuditOptions, audit_loaded
+from fairsqueeze.study.compare import _Side, compare_sides, side_of
+from fairsqueeze.study.evaluation import Evaluation, prepare
+from fairsqueeze.study.plan import Plan, PlannedVariant
+from fairsqueeze.study.progress import Progress, Silent
+from fairsqueeze.study.provenance import command
+from fairsqueeze.study.store import Store
+
+if TYPE_CHECKING:
+    from fairsqueeze.models.model import Model
+
+SCHEMA = "fairsqueeze.variant/1"
+
+
+@dataclass
+class Outcome:
+    """What a run did: variants computed now, found finished, and failed with their message."""
+
+    computed: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Run:
+    plan: Plan
+    store: Store
+    options: AuditOptions
+    progress: Progress
+
+
+def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Outcome:
+    """Make and score all variants of `plan` into the folder `out`.
+
+    A failed variant is recorded with its cause and the rest go on. Raises FairsqueezeError before anything is spent
+    if names, data or the folder are not in order.
+    """
+    progress = progress or Silent()
+    store = Store(out, warn=progress.say)
+    store.prepare()
+    study = plan.study
+    options = AuditOptions(
+        limit=study.limit, seed=study.seeds[0], device=study.device, dtype=study.dtype, timing=False
+    )
+    _claim(store, plan)
+    this = _Run(plan, store, options, progress)
+    prepared = {model: _prepare(this, model) for model in study.models}
+    outcome = Outcome()
+    for model in study.models:
+        _run_model(this, model, prepared[model], outcome)
+    return outcome
+
+
+def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], options: AuditOptions) -> str:
+    """Content id of a variant with all that is asked of it: the name of its document in the store."""
+    asked = [[e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}] for e in evaluations]
+    versions = [_version(s.name) for s in variant.steps]
+    return content_id([variant.id, versions, asked, options.dtype, options.device.split(":")[0]], length=24)
+
+
+def _version(method: str) -> int:
+    from fairsqueeze.registry import methods
+
+    return methods.get(method).version
+
+
+def _claim(store: Store, plan: Plan) -> None:
+    before = store.read_document("study")
+    if before is not None and before.get("study", {}).get("name") != plan.study.name:
+        raise StoreError(
+            f"{store.root} holds another study, {before.get('study', {}).get('name')!r}.", "Give each study its own --out."
+        )
+    document = {"schema": "fairsqueeze.study/1", "study": plan.study.model_dump(mode="json"), "command": command()}
+    store.write_document("study", document)
+
+
+def _prepare(this: _Run, model: str) -> list[Evaluation]:
+    from fairsqueeze.models.load import kind_of
+
+    study = this.plan.study
+    return prepare(study.evaluations(), kind_of(model), limit=study.limit, seed=study.seeds[0])
+
+
+def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: Outcome) -> None:
+    """Score the dense model, then everything made from it, paired with it."""
+    variants = this.plan.of(model)
+    keys = {v.id: variant_key(v, evaluations, this.options) for v in variants}
+    pending = [v for v in variants if this.store.read_document(f"variants/{keys[v.id]}") is None]
+    outcome.found += [v.label for v in variants if v not in pending]
+    for label in outcome.found:
+        this.progress.say(f"{label}: already there")
+    if not pending:
+        return
+    from fairsqueeze.models.load import load
+
+    this.progress.say(f"Loading {model}")
+    dense = load(model, device=this.options.device, dtype=this.options.dtype)
+    base: _Side | None = None
+    for number, variant in enumerate(variants, start=1):
+        if variant in pending or variant.kind == "dense":
+            this.progress.say(f"[{number}/{len(variants)}] {variant.label}")
+            try:
+                side, document = _score_variant(this, variant, dense, evaluations, base)
+            except FairsqueezeError as error:
+                outcome.failed[variant.label] = str(error)
+                this.progress.say(f"  failed: {error}")
+                if variant.kind == "dense":
+                    return
+                continue
+            base = base or side
+            if variant in pending:
+                this.store.write_document(f"variants/{keys[variant.id]}", {**document, "order": number})
+                outcome.computed.append(variant.label)
+
+
+def _score_variant(
+    this: _Run, variant: PlannedVariant, dense: Model, evaluations: list[Evaluation], base: _Side | None
+) -> tuple[_Side, dict[str, Any]]:
+    model = _make(variant, dense)
+    result = audit_loaded(model, evaluations, this.options, store=this.store, progress=this.progress)
+    side = side_of(result)
+    comparison = None
+    if base is not None:
+        result.footprint["latency"] = _latency(dense, model) if variant.kind == "compressed" else None
+        comparison = compare_sides(base, side, seed=this.options.seed).to_json()
+        del comparison["base"], comparison["other"]
+    document = {
+        "schema": SCHEMA,
+        "label": variant.label,
+        "kind": variant.kind,
+        "model": variant.model,
+        "audit": result.to_json(),
+        "comparison": comparison,
+    }
+    return side, document
+
+
+def _latency(dense: Model, model: Model) -> dict[str, Any]:
+    from fairsqueeze.compress.latency import measure_latency
+
+    return measure_latency({"dense": dense, "this": model})["this"].to_json()
+
+
+def _make(variant: PlannedVariant, dense: Model) -> Model:
+    if variant.reference:
+        from fairsqueeze.models.references import make_reference
+
+        return make_reference(dense, variant.reference, seed=variant.seed)
+    if not variant.steps:
+        return dense
+    from fairsqueeze.compress.apply import pipeline
+
+    return replace(pipeline(dense, variant.steps, seed=variant.seed), reference=f"{variant.model} > {variant.label}")
+
+
+def status(plan: Plan, out: Path | str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Which variants of `plan` are finished in `out`, and which are open; no model is loaded."""
+    store = Store(out, warn=say)
+    done = {d["label"] + d["model"] for d in store.documents("variants")}
+    rows = [{"model": v.model, "variant": v.label, "finished": v.label + v.model in done} for v in plan.variants]
+    return {"study": plan.study.name, "finished": sum(r["finished"] for r in rows), "total": len(rows), "variants": rows}
