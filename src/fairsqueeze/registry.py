@@ -223,7 +223,7 @@ class Measure:
 class Method:
     """A compression method.
 
-    `grain` "weight": `function(weight, *, …) -> weight`, applied to every matrix that `selects` names, input unmodified;
+    `grain` "weight": `function(weight, *, …) -> weight`, applied to every matrix that `selects` names;
     `grain` "model": `function(model, …) -> None` edits, in place, a copy that the caller made.
     `selects`: "all" (every weight matrix, norms and embeddings included), "linear", "attention", "feed_forward".
     `needs`: calibration statistics by name, handed over as keyword arguments. `simulated`: the result is stored

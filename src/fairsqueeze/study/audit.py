@@ -173,7 +173,7 @@ def audit_loaded(
 
 
 def scoring_context(model: Model, options: AuditOptions) -> dict[str, Any]:
-    """What a score depends on besides weights, stimuli and settings: tokeniser, precision, device type, engine version."""
+    """What a score depends on besides weights, stimuli and settings: tokeniser, precision, device type, engine."""
     from fairsqueeze.models.tokenization import tokenizer_facts
 
     facts = tokenizer_facts(model.tokenizer)
@@ -282,7 +282,7 @@ def _warnings(
         name = e.declared.name
         if len(e.items) < e.n_available:
             found.append(
-                f"{name}: a seeded sample of {len(e.items)} of {e.n_available} items, stratified by axis (seed {options.seed})."
+                f"{name}: a sample of {len(e.items)} of {e.n_available} items, stratified by axis, seed {options.seed}."
             )
         elif options.limit is not None and e.declared.limit_setting is None:
             found.append(f"{name}: --limit does not apply; its tests are wholes, all were used.")

@@ -36,7 +36,7 @@ class Paired:
 
     @property
     def verdict(self) -> str:
-        """Over the headline statistics: worse if any is worse; else unmeasurable if a bias can't be judged; else the rest."""
+        """Of the headline statistics: worse if any is; else unmeasurable if a bias can't be judged; else the rest."""
         found = [c.verdict for c in headline(self.comparisons)]
         for verdict in ("worse", "unmeasurable", "better"):
             if verdict in found:
@@ -55,7 +55,7 @@ class Paired:
 
 
 def headline(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons that decide: overall corrected bias (prior-corrected where there is one) and the tasks' figures."""
+    """The comparisons that decide: overall corrected bias (prior-corrected where it exists), tasks' figures."""
     from fairsqueeze.registry import tasks
 
     prior = {c.measure for c in comparisons if c.statistic == "corrected_bias.prior"}
@@ -92,6 +92,8 @@ def compare(
     for name, model in (("base", base), ("other", other)):
         folder = None if out is None else Path(out) / name
         sides.append(_side(model, options, folder, progress, like=sides[0] if sides else None))
+        if folder is not None and _is_audit(model):
+            Store(folder).write_document("audit", Store(str(model)).read_document("audit") or {})
     result = compare_sides(sides[0], sides[1], seed=options.seed)
     if out is not None:
         Store(out).write_document("compare", result.to_json())
@@ -146,11 +148,15 @@ def _check_items(name: str, base: pa.Table, other: pa.Table) -> None:
 def _side(
     model: str | Path | Model, options: AuditOptions, folder: Path | None, progress: Progress | None, like: _Side | None
 ) -> _Side:
-    if isinstance(model, (str, Path)) and (Path(model) / "audit.json").is_file():
-        return _from_folder(Path(model))
+    if _is_audit(model):
+        return _from_folder(Path(str(model)))
     if like is not None and options.measures is None and options.tasks is None:
         options = _options_like(options, like)
     return side_of(audit(model, options, out=folder, progress=progress))
+
+
+def _is_audit(model: str | Path | Model) -> bool:
+    return isinstance(model, (str, Path)) and (Path(model) / "audit.json").is_file()
 
 
 def _options_like(options: AuditOptions, like: _Side) -> AuditOptions:

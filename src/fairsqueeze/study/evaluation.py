@@ -1,4 +1,4 @@
-"""What will be asked of a model: measures and tasks by name, checked, with their data located and their items sampled."""
+"""What will be asked of a model: measures and tasks by name, checked, their data located, their items sampled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Evaluation:
         return Spec(self.declared.name, self.settings)
 
     def step(self, checkpoint: str, context: Mapping[str, Any]) -> str:
-        """Content id of scoring this on `checkpoint`; `context` holds what else the numbers depend on (dtype, tokeniser)."""
+        """Content id of scoring this on `checkpoint`; `context` holds what else the numbers depend on."""
         return content_id(
             {
                 "checkpoint": checkpoint,

@@ -50,9 +50,7 @@ def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Out
     store = Store(out, warn=progress.say)
     store.prepare()
     study = plan.study
-    options = AuditOptions(
-        limit=study.limit, seed=study.seeds[0], device=study.device, dtype=study.dtype, timing=False
-    )
+    options = AuditOptions(limit=study.limit, seed=study.seeds[0], device=study.device, dtype=study.dtype, timing=False)
     _claim(store, plan)
     this = _Run(plan, store, options, progress)
     prepared = {model: _prepare(this, model) for model in study.models}
@@ -64,7 +62,10 @@ def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Out
 
 def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], options: AuditOptions) -> str:
     """Content id of a variant with all that is asked of it: the name of its document in the store."""
-    asked = [[e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}] for e in evaluations]
+    asked = [
+        [e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}]
+        for e in evaluations
+    ]
     versions = [_version(s.name) for s in variant.steps]
     return content_id([variant.id, versions, asked, options.dtype, options.device.split(":")[0]], length=24)
 
@@ -79,7 +80,8 @@ def _claim(store: Store, plan: Plan) -> None:
     before = store.read_document("study")
     if before is not None and before.get("study", {}).get("name") != plan.study.name:
         raise StoreError(
-            f"{store.root} holds another study, {before.get('study', {}).get('name')!r}.", "Give each study its own --out."
+            f"{store.root} holds another study, {before.get('study', {}).get('name')!r}.",
+            "Give each study its own --out.",
         )
     document = {"schema": "fairsqueeze.study/1", "study": plan.study.model_dump(mode="json"), "command": command()}
     store.write_document("study", document)
@@ -169,4 +171,9 @@ def status(plan: Plan, out: Path | str, say: Callable[[str], None]) -> dict[str,
     store = Store(out, warn=say)
     done = {d["label"] + d["model"] for d in store.documents("variants")}
     rows = [{"model": v.model, "variant": v.label, "finished": v.label + v.model in done} for v in plan.variants]
-    return {"study": plan.study.name, "finished": sum(r["finished"] for r in rows), "total": len(rows), "variants": rows}
+    return {
+        "study": plan.study.name,
+        "finished": sum(r["finished"] for r in rows),
+        "total": len(rows),
+        "variants": rows,
+    }

@@ -1,4 +1,4 @@
-"""Store: a folder of Parquet records and JSON documents, by content id. Whole files only: a crash never leaves half of one."""
+"""Store: a folder of Parquet records and JSON documents, by content id. A crash never leaves half a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of a folder – an audit, a comparison or a study – as the plain values that reports are made from."""
+"""From the folder of an audit, a comparison or a study to the plain values that reports are made from."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _of_study(store: Store) -> Results:
         for d in found
     ]
     study = document.get("study", {})
-    return Results(study.get("name", ""), study.get("description", ""), variants, document.get("command", ""), _date(store))
+    name, description = study.get("name", ""), study.get("description", "")
+    return Results(name, description, variants, document.get("command", ""), _date(store))
 
 
 def _of_comparison(store: Store) -> Results:
@@ -43,7 +44,7 @@ def _of_comparison(store: Store) -> Results:
     for side, kind in (("base", "dense"), ("other", "compressed")):
         audit = Store(store.root / side).read_document("audit")
         if audit is None:
-            raise StoreError(f"{store.root}/{side} holds no audit.", "Compare models rather than folders to report on both.")
+            raise StoreError(f"{store.root}/{side} holds no audit.", "Compare models, not folders, to report on both.")
         variants.append(Variant(audit["model"]["reference"], kind, audit, comparison if side == "other" else None))
     return Results("comparison", "", variants, variants[1].audit["provenance"]["command"], _date(store))
 

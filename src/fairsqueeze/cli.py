@@ -1,0 +1,470 @@
+"""The command line: parse, call one function per command, print. stdout is the result; stderr is progress and log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fairsqueeze import __version__
+from fairsqueeze.errors import BadSetting, FairsqueezeError, unknown_name
+
+DONE, FAILED, WRONG_USE, UNMEASURABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="fairsqueeze",
+    help="Squeeze a language model, and know whether it is still fair.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+study_app = typer.Typer(
+    help="Many models, many compressions, one table: check, plan, run and follow a study file.", no_args_is_help=True
+)
+app.add_typer(study_app, name="study")
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Hub id (org/name@revision), folder, .gguf file, builtin:NAME, reference:random|constant|destroyed:MODEL.",
+    ),
+]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option("-m", "--measure", help="Bias measure, repeatable; NAME or NAME:setting=value. See: list measures."),
+]
+Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="Performance task, repeatable. See: list tasks.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Seeded sample of items per measure, stratified by axis.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of samples, bootstrap and random methods.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", help="Folder for records and result; the same command goes on there.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit(DONE)
+
+
+@app.command()
+def audit(
+    model: ModelName,
+    measure: Measures = None,
+    task: Tasks = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    out: OutFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """How good, how biased and how costly is this model, and how sure are we?
+
+    Without -m and -t, the default set for the model's kind, named in the output.
+
+    Example: fairsqueeze audit builtin:smollm2-135m -m stereoset.causal -t perplexity --limit 200 --out runs/dense
+    """
+    from fairsqueeze.study.audit import AuditOptions
+    from fairsqueeze.study.audit import audit as run_audit
+
+    with _working(as_json, quiet) as progress:
+        options = AuditOptions(measure or None, task or None, limit, seed, device, dtype)
+        result = run_audit(model, options, out=out, progress=progress)
+    _show(result.to_json(), as_json, _audit_text)
+    raise typer.Exit(DONE if result.measurable else UNMEASURABLE)
+
+
+@app.command()
+def compress(
+    model: ModelName,
+    method: Annotated[str, typer.Option("--method", help="Compression method. See: list methods.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the compressed model.")],
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method, repeatable.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compress a model and save it as safetensors, with what was measured about it.
+
+    Example: fairsqueeze compress builtin:smollm2-135m --method magnitude.linear --set sparsity=0.5 --out models/half
+    """
+    from fairsqueeze.study.compress import compress_to
+
+    with _working(as_json, quiet) as progress:
+        parameters = _key_values(setting or [])
+        result = compress_to(model, method, parameters, out, seed=seed, device=device, progress=progress)
+    _show(result, as_json, _compress_text)
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="The original: a model, or the folder of an audit.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The compressed one: a model, or an audit's folder.")],
+    measure: Measures = None,
+    task: Tasks = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    out: OutFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Is OTHER less fair or less able than BASE, and does the evidence reach? Paired, on the same items.
+
+    Exit code 1 if a worsening is detected, 3 if bias can't be measured on one of them.
+
+    Example: fairsqueeze compare builtin:smollm2-135m models/half --limit 200
+    """
+    from fairsqueeze.study.audit import AuditOptions
+    from fairsqueeze.study.compare import compare as run_compare
+
+    with _working(as_json, quiet) as progress:
+        options = AuditOptions(measure or None, task or None, limit, seed, device, dtype)
+        result = run_compare(base, other, options, out=out, progress=progress)
+    _show(result.to_json(), as_json, _compare_text)
+    raise typer.Exit({"worse": FAILED, "unmeasurable": UNMEASURABLE}.get(result.verdict, DONE))
+
+
+@study_app.command("check")
+def study_check(file: Annotated[Path, typer.Argument(metavar="FILE.yaml")], as_json: AsJson = False) -> None:
+    """Check a study file whole: names, settings, ranges. Nothing is loaded.
+
+    Example: fairsqueeze study check studies/first-light.yaml
+    """
+    from fairsqueeze.study.plan import plan
+    from fairsqueeze.study.study import Study
+
+    study = Study.from_file(file)
+    found = {
+        "study": study.name,
+        "variants": len(plan(study).variants),
+        "evaluations": [str(s) for s in study.evaluations()],
+    }
+    _show(
+        found,
+        as_json,
+        lambda v: f"{file} is in order: {v['variants']} variants, {len(v['evaluations'])} evaluations each.",
+    )
+
+
+@study_app.command("plan")
+def study_plan(file: Annotated[Path, typer.Argument(metavar="FILE.yaml")], as_json: AsJson = False) -> None:
+    """Print the variants that a study will make and score, in order. Nothing is loaded.
+
+    Example: fairsqueeze study plan studies/first-light.yaml
+    """
+    from fairsqueeze.study.plan import plan
+    from fairsqueeze.study.study import Study
+
+    made = plan(Study.from_file(file))
+    rows = [{"id": v.id, "model": v.model, "variant": v.label, "kind": v.kind, "seed": v.seed} for v in made.variants]
+    _show({"study": made.study.name, "variants": rows}, as_json, lambda v: _listing(v["variants"]))
+
+
+@study_app.command("run")
+def study_run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the study; default runs/NAME.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study, or go on with it where it stopped. Finished variants are never computed again.
+
+    Example: fairsqueeze study run studies/first-light.yaml --out runs/first-light
+    """
+    from fairsqueeze.report.load import load_results
+    from fairsqueeze.report.page import report as write_report
+    from fairsqueeze.study.plan import plan
+    from fairsqueeze.study.run import run
+    from fairsqueeze.study.study import Study
+
+    with _working(as_json, quiet) as progress:
+        study = Study.from_file(file)
+        folder = out or Path("runs") / study.name
+        outcome = run(plan(study), folder, progress=progress)
+        results = load_results(folder)
+        page = write_report(results, out=folder / "report.html")
+    document = {"study": study.name, "out": str(folder), "report": str(page), **vars(outcome)}
+    _show(document, as_json, lambda v: _study_text(results, v))
+    raise typer.Exit(FAILED if outcome.failed else DONE)
+
+
+@study_app.command("status")
+def study_status(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="The study's --out folder.")], as_json: AsJson = False
+) -> None:
+    """Which variants of a study are finished.
+
+    Example: fairsqueeze study status runs/first-light
+    """
+    from fairsqueeze.errors import StoreError
+    from fairsqueeze.study.plan import plan
+    from fairsqueeze.study.run import status
+    from fairsqueeze.study.store import Store
+    from fairsqueeze.study.study import Study
+
+    document = Store(target).read_document("study")
+    if document is None:
+        raise StoreError(f"{target} holds no study.", "Give the --out folder of `fairsqueeze study run`.")
+    found = status(plan(Study.model_validate(document["study"])), target, lambda m: print(m, file=sys.stderr))
+    text = f"{found['finished']} of {found['total']} variants are finished."
+    _show(found, as_json, lambda v: f"{_listing(v['variants'])}\n{text}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an audit, a comparison or a study.")],
+    format: Annotated[str, typer.Option("--format", help="html, latex, csv, figures or eee.")] = "html",
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write; default inside DIR.")] = None,
+) -> None:
+    """Make a report from what is in DIR; no model is needed.
+
+    Example: fairsqueeze report runs/first-light --format latex --out table.tex
+    """
+    from fairsqueeze.report.load import load_results
+    from fairsqueeze.report.page import report as write_report
+
+    print(write_report(load_results(folder), format=format, out=out or _report_path(folder, format)))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="methods|measures|tasks|models|data")], as_json: AsJson = False
+) -> None:
+    """List what can be named.
+
+    Example: fairsqueeze list measures
+    """
+    from fairsqueeze.study.listing import LISTINGS
+
+    if what not in LISTINGS:
+        raise unknown_name("listing", what, LISTINGS)
+    _show(LISTINGS[what](), as_json, _listing)
+
+
+@app.command()
+def show(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="method, measure, task, model or data.")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    as_json: AsJson = False,
+) -> None:
+    """All there is to know about one method, measure, task, model or data set.
+
+    Example: fairsqueeze show measure crows_pairs.causal_sum
+    """
+    from fairsqueeze.study.listing import SHOWN
+
+    if kind not in SHOWN:
+        raise unknown_name("kind", kind, SHOWN)
+    _show(SHOWN[kind](name), as_json, _details)
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Data sets or models of the catalogue.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that can be fetched.")] = False,
+    origin: Annotated[
+        str | None, typer.Option("--from", help="hub, index, or a folder laid out as FAIRSQUEEZE_DATA.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch data sets and models into the cache, checked by sha256. The only command that uses the network unasked.
+
+    Example: fairsqueeze fetch smollm2-135m stereoset crows_pairs
+    """
+    from fairsqueeze.study.fetching import fetch_all
+
+    with _working(as_json, quiet) as progress:
+        rows = fetch_all(names or [], everything=everything, origin=origin, progress=progress)
+    _show(rows, as_json, _listing)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check this installation: libraries, device, cache, data and models at hand.
+
+    Example: fairsqueeze doctor
+    """
+    from fairsqueeze.study.doctor import examine
+
+    with _stdout_for_result(as_json):
+        found = examine()
+    _show(found, as_json, _details)
+    raise typer.Exit(DONE if found["in order"] else FAILED)
+
+
+@contextlib.contextmanager
+def _stdout_for_result(as_json: bool) -> Iterator[None]:
+    """While working, anything that a library prints goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def _working(as_json: bool, quiet: bool) -> Iterator[Any]:
+    from fairsqueeze.study.progress import progress_on_stderr
+
+    with _stdout_for_result(as_json), progress_on_stderr(quiet) as progress:
+        yield progress
+
+
+def _show(value: Any, as_json: bool, text: Callable[[Any], Any]) -> None:
+    if as_json:
+        json.dump(value, sys.stdout, indent=1, allow_nan=False, ensure_ascii=False)
+        print()
+        return
+    shown = text(value)
+    if shown is not None:
+        _console().print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS", 120)), no_color=True)
+
+
+def _audit_text(document: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    from fairsqueeze.report.table import audit_table
+
+    return Group(audit_table(document), *_notes(document["warnings"]))
+
+
+def _compare_text(document: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    from fairsqueeze.report.table import compare_table
+
+    return Group(compare_table(document), *_notes(document["warnings"]), f"Verdict: {document['verdict']}")
+
+
+def _compress_text(document: dict[str, Any]) -> str:
+    measured = ", ".join(f"{k} {v}" for k, v in document["measured"].items() if isinstance(v, (int, float, str)))
+    return f"{document['out']}\n  checkpoint {document['id']}\n  {measured}\n  {document['saves']}"
+
+
+def _study_text(results: Any, document: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    from fairsqueeze.report.table import summary_table
+
+    failed = [f"failed: {label}: {why}" for label, why in document["failed"].items()]
+    return Group(summary_table(results), *failed, f"Report: {document['report']}")
+
+
+def _notes(messages: list[str]) -> list[str]:
+    return [f"note: {message}" for message in messages]
+
+
+def _listing(rows: list[dict[str, Any]]) -> Any:
+    from fairsqueeze.report.table import listing_table
+
+    return listing_table(rows, list(rows[0])) if rows else "nothing"
+
+
+def _details(value: dict[str, Any], indent: str = "") -> str:
+    lines = []
+    for key, one in value.items():
+        if isinstance(one, dict):
+            lines += [f"{indent}{key}:", _details(one, indent + "  ")] if one else []
+        elif isinstance(one, (list, tuple)):
+            lines += [f"{indent}{key}:", *(f"{indent}  - {each}" for each in one)] if one else []
+        elif isinstance(one, str) and "\n" in one:
+            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in one.splitlines())]
+        else:
+            lines.append(f"{indent}{key}: {'none' if one is None else one}")
+    return "\n".join(lines)
+
+
+def _key_values(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise BadSetting(f"--set {pair} is not KEY=VALUE.", "Write for example --set sparsity=0.5.")
+        found[key] = value
+    return found
+
+
+def _report_path(folder: Path, format: str) -> Path:
+    names = {
+        "html": "report.html",
+        "latex": "table.tex",
+        "csv": "estimates.csv",
+        "figures": "figures",
+        "eee": "eee.json",
+    }
+    if format not in names:
+        raise unknown_name("report format", format, names)
+    return folder / names[format]
+
+
+def _calm_libraries() -> None:
+    """Libraries' own progress and advice would drown ours."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.getLogger("torchao").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(torch|transformers|torchao|huggingface_hub)(\..*)?")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 done, 1 worsening or failed step, 2 wrong use, 3 unmeasurable, 130 interrupted."""
+    _calm_libraries()
+    try:
+        code = app(arguments, standalone_mode=False)
+    except FairsqueezeError as error:
+        print(f"fairsqueeze: {error.message}", file=sys.stderr)
+        if error.remedy:
+            print(f"  {error.remedy}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except (KeyboardInterrupt, typer.Abort):
+        print("fairsqueeze: interrupted. The same command goes on where it stopped.", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if not _is_usage_error(error):
+            raise
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            print(context.get_usage(), file=sys.stderr)
+        print(f"fairsqueeze: {error.format_message()}", file=sys.stderr)
+        raise SystemExit(WRONG_USE) from None
+    raise SystemExit(code if isinstance(code, int) else DONE)
+
+
+def _is_usage_error(error: Exception) -> bool:
+    """Whether the parser refused the words of the command line (typer may bring its own copy of click)."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What can be named, as rows for a table or JSON: methods, measures, tasks, models, data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fairsqueeze.assets.catalogue import describe, entries, entry
+from fairsqueeze.registry import Measure, Method, measures, methods, tasks
+
+Listed = list[dict[str, Any]]
+
+
+def _methods() -> Listed:
+    return [
+        {
+            "name": m.name,
+            "what": m.summary,
+            "settings": "; ".join(s.describe() for s in m.settings.values()),
+            "saves": m.saves,
+            "source": m.source,
+        }
+        for m in methods
+    ]
+
+
+def _evaluations(registry: Any) -> Callable[[], Listed]:
+    def listed() -> Listed:
+        return [
+            {
+                "name": m.name,
+                "kinds": ", ".join(sorted(m.kinds)),
+                "what": m.summary,
+                "data": ", ".join(m.data) or "in the package",
+                "items": m.card.expected_n,
+                "default for": ", ".join(sorted(m.default_for)),
+            }
+            for m in registry
+        ]
+
+    return listed
+
+
+def _assets(kind: str) -> Callable[[], Listed]:
+    return lambda: [describe(one) for one in entries(kind)]
+
+
+LISTINGS: dict[str, Callable[[], Listed]] = {
+    "methods": _methods,
+    "measures": _evaluations(measures),
+    "tasks": _evaluations(tasks),
+    "models": _assets("model"),
+    "data": _assets("data"),
+}
+
+
+def _method(name: str) -> dict[str, Any]:
+    m: Method = methods.get(name)
+    return {
+        "name": m.name,
+        "what": m.doc,
+        "settings": [s.describe() for s in m.settings.values()],
+        "applies to": m.selects,
+        "needs": sorted(m.needs),
+        "seeded": m.seeded,
+        "simulated": m.simulated,
+        "saves": m.saves,
+        "source": m.source,
+        "version": m.version,
+    }
+
+
+def _evaluation(registry: Any) -> Callable[[str], dict[str, Any]]:
+    def shown(name: str) -> dict[str, Any]:
+        m: Measure = registry.get(name)
+        return {
+            "name": m.name,
+            "what": m.doc,
+            "kinds": sorted(m.kinds),
+            "data": list(m.data) or ["in the package"],
+            "items": m.card.expected_n,
+            "settings": [s.describe() for s in m.settings.values()],
+            "statistics": {s.name: _statistic(s) for s in m.statistics},
+            "control": m.card.control,
+            "neutral contexts": m.card.neutral,
+            "differs from the reference code": m.card.differs,
+            "criticisms": list(m.card.criticisms),
+            "source": m.source,
+            "version": m.version,
+        }
+
+    return shown
+
+
+def _statistic(s: Any) -> str:
+    chance = "simulated" if callable(s.chance) else s.chance
+    better = f", {s.better} is better" if s.better else ""
+    unit = f" {s.unit}" if s.unit else ""
+    return (
+        f"range {s.range[0]:g} to {s.range[1]:g}{unit}, ideal {s.ideal}, chance {chance}, constant {s.constant}{better}"
+    )
+
+
+def _asset(kind: str) -> Callable[[str], dict[str, Any]]:
+    return lambda name: describe(entry(name, kind))
+
+
+SHOWN: dict[str, Callable[[str], dict[str, Any]]] = {
+    "method": _method,
+    "measure": _evaluation(measures),
+    "task": _evaluation(tasks),
+    "model": _asset("model"),
+    "data": _asset("data"),
+}
