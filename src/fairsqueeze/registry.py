@@ -226,6 +226,7 @@ class Method:
     `grain` "weight": `function(weight, *, …) -> weight`, applied to every matrix that `selects` names;
     `grain` "model": `function(model, …) -> None` edits, in place, a copy that the caller made.
     `selects`: "all" (every weight matrix, norms and embeddings included), "linear", "attention", "feed_forward".
+    `exact_over`: within what its `sparsity` holds to the nearest weight: "matrix", "row", "selection", or "" (nothing).
     `needs`: calibration statistics by name, handed over as keyword arguments. `simulated`: the result is stored
     dense, so no report may claim its memory saving. `saves`: what it really saves, in a sentence.
     """
@@ -240,6 +241,7 @@ class Method:
     simulated: bool = False
     version: int = 1
     family: str = ""
+    exact_over: Literal["matrix", "row", "selection", ""] = ""
 
     @property
     def settings(self) -> dict[str, Setting]:
