@@ -17,6 +17,10 @@ from fairsqueeze.errors import AssetError
 VARIABLE = "FAIRSQUEEZE_CACHE"
 
 
+class NotWritable(AssetError):
+    """The cache could not be written (full disk, no right to): no other source would help."""
+
+
 def root() -> Path:
     """The cache folder: `FAIRSQUEEZE_CACHE`, else the one that the operating system keeps for programs."""
     value = os.environ.get(VARIABLE, "").strip()
@@ -80,12 +84,12 @@ def writing(target: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise AssetError(
+            raise NotWritable(
                 f"The disk is full: {target} could not be written.",
-                f"Free some space, or let {VARIABLE} name a folder on another disk; a download goes on where it stopped.",
+                f"Free some space, or let {VARIABLE} name a folder elsewhere; a download goes on where it stopped.",
             ) from problem
         if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise AssetError(
+            raise NotWritable(
                 f"{target} can't be written: {problem.strerror}.",
                 f"Let {VARIABLE} name a folder that you may write to.",
             ) from problem

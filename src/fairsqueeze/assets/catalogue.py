@@ -133,9 +133,7 @@ def entry(name: str) -> Entry:
         UnknownName: with the nearest names.
     """
     if name not in _catalogue():
-        raise unknown_name(
-            "data set or model", name, _catalogue(), see="See `fairsqueeze list data` and `list models`."
-        )
+        raise unknown_name("data set or model", name, _catalogue(), see="See `fairsqueeze list data`.")
     return _catalogue()[name]
 
 

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fairsqueeze.assets import cache
+from fairsqueeze.assets import cache, folder
 from fairsqueeze.errors import AssetError
 
 EMPTY = hashlib.sha256().hexdigest()
@@ -24,7 +24,7 @@ def sha256_of(path: Path) -> str:
     remembered = _known.get(path)
     if remembered is None or remembered[0] != state:
         with path.open("rb") as stream:
-            remembered = (state, _digest(stream))
+            remembered = (state, digest(stream))
         _known[path] = remembered
     return remembered[1]
 
@@ -40,11 +40,10 @@ def sha256_of_gzip(path: Path) -> str:
     if remembered is None or remembered[0] != state:
         try:
             with gzip.open(path, "rb") as stream:
-                remembered = (state, _digest(cast(BinaryIO, stream)))
+                remembered = (state, digest(cast(BinaryIO, stream)))
         except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
-            raise AssetError(
-                f"{path} can't be decompressed: {problem}.", "Replace it by an unbroken copy."
-            ) from problem
+            remedy = f"Replace it by an unbroken copy, or unset {folder.VARIABLE}."
+            raise AssetError(f"{path} can't be decompressed: {problem}.", remedy) from problem
         _known[path] = remembered
     return remembered[1]
 
@@ -54,10 +53,10 @@ def sha256_in_cache(path: Path) -> str:
     if path not in _known and (noted := _read_note(path)) is not None:
         _known[path] = noted
     before = _known.get(path)
-    digest = sha256_of(path)
+    now = sha256_of(path)
     if _known[path] != before:
         _write_note(path)
-    return digest
+    return now
 
 
 def content_id(digests: list[str]) -> str:
@@ -70,11 +69,12 @@ def _state(path: Path) -> _State:
     return status.st_size, status.st_mtime_ns
 
 
-def _digest(stream: BinaryIO) -> str:
-    digest = hashlib.sha256()
+def digest(stream: BinaryIO) -> str:
+    """The sha256 of what is left in a stream."""
+    running = hashlib.sha256()
     while block := stream.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
+        running.update(block)
+    return running.hexdigest()
 
 
 def _note_path(path: Path) -> Path:
@@ -92,8 +92,8 @@ def _read_note(path: Path) -> tuple[_State, str] | None:
 
 
 def _write_note(path: Path) -> None:
-    (size, mtime_ns), digest = _known[path]
-    note = {"path": str(path), "size": size, "mtime_ns": mtime_ns, "sha256": digest}
+    (size, mtime_ns), known = _known[path]
+    note = {"path": str(path), "size": size, "mtime_ns": mtime_ns, "sha256": known}
     try:
         with cache.placing(_note_path(path)) as temporary:
             temporary.write_text(json.dumps(note), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Where an asset lies on this machine: the user's folder, else the cache, with every byte checked. Never the network."""
+"""Where an asset lies on this machine: the user's folder, else the cache, every byte checked. Never the network."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def locate(name: str) -> Located:
         if place is not None:
             found[file.name] = place
             places[f"folder {root}"] = None
-        elif in_cache(file):
+        elif in_cache(file, wanted.name):
             found[file.name] = cache.path_of(file.path)
             places[f"cache {cache.root()}"] = None
         else:
@@ -85,8 +85,8 @@ def find_in_folder(root: Path, file: AssetFile) -> Path | None:
     return target
 
 
-def in_cache(file: AssetFile) -> bool:
-    """Whether the cache has the file, whole.
+def in_cache(file: AssetFile, name: str) -> bool:
+    """Whether the cache has this file of the asset `name`, whole.
 
     Raises:
         AssetError: it has one of that name with other bytes.
@@ -96,7 +96,7 @@ def in_cache(file: AssetFile) -> bool:
         return False
     digest = checksum.sha256_in_cache(path)
     if digest != file.sha256:
-        raise wrong_bytes(path, file, digest, "Delete it and run the command again.")
+        raise wrong_bytes(path, file, digest, f"Run `fairsqueeze fetch {name}`, which replaces it.")
     return True
 
 
