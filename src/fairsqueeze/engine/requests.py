@@ -120,7 +120,14 @@ class PairOutput:
 
 
 Request = (
-    TextLogProb | StreamLogProb | PseudoLogProb | BlankFill | MaskCandidates | SentenceVector | StaticVector | PairOutput
+    TextLogProb
+    | StreamLogProb
+    | PseudoLogProb
+    | BlankFill
+    | MaskCandidates
+    | SentenceVector
+    | StaticVector
+    | PairOutput
 )
 
 
@@ -183,7 +190,7 @@ class Vector:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Logits (classifier: one per label; regressor: one number), shape (n_outputs,), float64; `labels` in that order."""
+    """Logits (classifier: one per label; regressor: one number), shape (n_outputs,), float64; `labels` in order."""
 
     logits: np.ndarray
     labels: tuple[str, ...] = ()
