@@ -1,0 +1,130 @@
+"""Results: the plain values that every report is made from. No model, no store and no statistics are needed any more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fairsqueeze.errors import StoreError
+
+Kind = Literal["dense", "compressed", "reference"]
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of the report: its audit (`fairsqueeze.audit/1`) and, unless it is the base, its comparison with the base.
+
+    Args:
+        label: what the reader calls it: `magnitude.linear 50 %`.
+        kind: "dense" (what others are compared with), "compressed", or "reference" (random, constant, destroyed).
+        audit: the JSON document of `fairsqueeze audit`.
+        comparison: the JSON document of `fairsqueeze compare` with the dense model, or None.
+    """
+
+    label: str
+    kind: Kind
+    audit: JSON
+    comparison: JSON | None = None
+
+    @property
+    def estimates(self) -> Sequence[JSON]:
+        return self.audit.get("estimates", ())
+
+    @property
+    def footprint(self) -> JSON:
+        return self.audit.get("footprint") or {}
+
+    @property
+    def comparisons(self) -> Sequence[JSON]:
+        return (self.comparison or {}).get("comparisons", ())
+
+    @property
+    def verdict(self) -> str:
+        """The verdict against the dense model; "base" for the dense model itself, "not compared" if there is none."""
+        if self.comparison is None:
+            return "base" if self.kind == "dense" else "not compared"
+        return str(self.comparison.get("verdict") or "not compared")
+
+    def estimate(self, measure: str, statistic: str, axis: str | None = None) -> JSON | None:
+        """The estimate of that name, or None if this model was not asked."""
+        return _find(self.estimates, measure, statistic, axis)
+
+    def change(self, measure: str, statistic: str, axis: str | None = None) -> JSON | None:
+        """The paired comparison of that name, or None."""
+        return _find(self.comparisons, measure, statistic, axis)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a report shows. `cards` replaces the measure cards of the registry, by measure name (for plugins and tests).
+
+    Raises StoreError if a number in it is NaN or infinite: undefined must be null with a status that says why.
+    """
+
+    name: str
+    description: str
+    variants: Sequence[Variant]
+    command: str = ""
+    created: str = ""
+    cards: Mapping[str, JSON] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise StoreError("There is nothing to report: no model was scored.", "Run the audit or study first.")
+        for variant in self.variants:
+            for row in (*variant.estimates, *variant.comparisons):
+                _refuse_non_finite(variant.label, row)
+
+    @property
+    def dense(self) -> Variant | None:
+        """The first dense model, or None."""
+        return next((v for v in self.variants if v.kind == "dense"), None)
+
+    def of_kind(self, *kinds: Kind) -> Iterator[Variant]:
+        return (v for v in self.variants if v.kind in kinds)
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the measures and tasks, in the order of their first appearance."""
+        return list(dict.fromkeys(e["measure"] for v in self.variants for e in v.estimates))
+
+    def statistics(self, measure: str) -> list[str]:
+        """Names of the statistics of one measure, in the order of their first appearance."""
+        return list(dict.fromkeys(e["statistic"] for v in self.variants for e in v.estimates if e["measure"] == measure))
+
+    def axes(self, measure: str, statistic: str) -> list[str]:
+        """Axes for which there is an estimate of this statistic, overall figure left out, sorted."""
+        found = {
+            e["axis"]
+            for v in self.variants
+            for e in v.estimates
+            if e["measure"] == measure and e["statistic"] == statistic and e["axis"] is not None
+        }
+        return sorted(found)
+
+    def is_bias(self, measure: str) -> bool:
+        """Whether this is a bias measure (it has a corrected form) rather than a task."""
+        return corrected_statistic(self.statistics(measure)) is not None
+
+
+def corrected_statistic(statistics: Sequence[str]) -> str | None:
+    """The corrected bias that decides: prior-corrected where the measure has it, else raw, else None."""
+    return next((s for s in ("corrected_bias.prior", "corrected_bias") if s in statistics), None)
+
+
+def _find(rows: Sequence[JSON], measure: str, statistic: str, axis: str | None) -> JSON | None:
+    wanted = (measure, statistic, axis)
+    return next((r for r in rows if (r["measure"], r["statistic"], r.get("axis")) == wanted), None)
+
+
+def _refuse_non_finite(label: str, row: JSON) -> None:
+    for key, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            name = f"{row.get('measure')} {row.get('statistic')} {row.get('axis') or ''}".strip()
+            raise StoreError(
+                f"{label}: {key} of {name} is {value}.",
+                "A number that is not finite is never reported; the results are damaged: run them again.",
+            )
