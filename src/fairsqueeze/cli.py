@@ -258,11 +258,11 @@ def list_(
 
     Example: fairsqueeze list measures
     """
-    from fairsqueeze.study.listing import LISTINGS
+    from fairsqueeze.study.listing import COLUMNS, LISTINGS
 
     if what not in LISTINGS:
         raise unknown_name("listing", what, LISTINGS)
-    _show(LISTINGS[what](), as_json, _listing)
+    _show(LISTINGS[what](), as_json, lambda rows: _listing([{c: row[c] for c in COLUMNS[what]} for row in rows]))
 
 
 @app.command()

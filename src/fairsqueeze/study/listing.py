@@ -42,7 +42,13 @@ def _evaluations(registry: Any) -> Callable[[], Listed]:
 
 
 def _assets(kind: str) -> Callable[[], Listed]:
-    return lambda: [describe(one) for one in entries(kind)]
+    return lambda: [{**describe(one), "from": _remote(describe(one)["sources"])} for one in entries(kind)]
+
+
+def _remote(sources: list[str] | str) -> str:
+    """The sources that `fetch` can use: a hub or a wheel."""
+    each = sources.split(", ") if isinstance(sources, str) else sources
+    return ", ".join(s for s in each if s.startswith(("hub", "wheel"))) or "a folder only"
 
 
 LISTINGS: dict[str, Callable[[], Listed]] = {
@@ -52,6 +58,16 @@ LISTINGS: dict[str, Callable[[], Listed]] = {
     "models": _assets("model"),
     "data": _assets("data"),
 }
+
+
+COLUMNS: dict[str, list[str]] = {
+    "methods": ["name", "what", "saves"],
+    "measures": ["name", "kinds", "what", "items", "default for"],
+    "tasks": ["name", "kinds", "what", "items", "default for"],
+    "models": ["name", "licence", "bytes", "from", "here"],
+    "data": ["name", "licence", "n_items", "bytes", "from", "here"],
+}
+"""What of each row a table for people shows; `--json` and `show` give all of it."""
 
 
 def _method(name: str) -> dict[str, Any]:
