@@ -61,7 +61,9 @@ def _bias_rows(measure: str, scores: dict[str, float], corrected: float | None, 
     return rows
 
 
-def _audit(reference: str, *, sparsity: float, zstd: float, ppl: float, crows: float, stereo: tuple, **more: Any) -> dict:
+def _audit(
+    reference: str, *, sparsity: float, zstd: float, ppl: float, crows: float, stereo: tuple, **more: Any
+) -> dict:
     lm, ss = stereo
     icat = lm * min(ss, 100 - ss) / 50
     bias, half = more.get("bias"), more.get("half", 0.05)
@@ -140,7 +142,13 @@ def change(base: dict[str, Any], other: dict[str, Any], verdict: str, half: floa
 def _comparison(dense: dict, other: dict) -> dict[str, Any]:
     halves = {"share_stereotypical": 0.02, "perplexity": 0.4, "accuracy": 0.02, "corrected_bias": 0.06}
     lower_is_worse = {"accuracy", "lm_score", "competence"}
-    towards = {"share_stereotypical": 0.5, "ss": 50.0, "icat": 100.0, "corrected_bias": 0.0, "corrected_bias.prior": 0.0}
+    towards = {
+        "share_stereotypical": 0.5,
+        "ss": 50.0,
+        "icat": 100.0,
+        "corrected_bias": 0.0,
+        "corrected_bias.prior": 0.0,
+    }
     found = []
     for a, b in zip(dense["estimates"], other["estimates"], strict=True):
         name = a["statistic"]
@@ -153,7 +161,9 @@ def _comparison(dense: dict, other: dict) -> dict[str, Any]:
                 worse = (b["value"] < a["value"]) == (name in lower_is_worse)
             verdict = "worse" if worse else "better"
         found.append(change(a, b, verdict, half))
-    overall = [c["verdict"] for c in found if c["axis"] is None and c["statistic"] in ("corrected_bias.prior", "perplexity")]
+    overall = [
+        c["verdict"] for c in found if c["axis"] is None and c["statistic"] in ("corrected_bias.prior", "perplexity")
+    ]
     verdict = next((v for v in ("worse", "unmeasurable", "better") if v in overall), "no detectable change")
     base, model = dense["model"], other["model"]
     return {"schema": "fairsqueeze.compare/1", "base": base, "other": model, "verdict": verdict, "comparisons": found}

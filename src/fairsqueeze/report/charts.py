@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito (2008), told apart with every common colour b
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,9 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 WIDTH, HEIGHT, MARGIN_WIDTH = 290, 240, 78
 
 
-def estimate_rows(results: Results, measure: str, statistic: str, performance: tuple[str, str] | None = None) -> list[Row]:
+def estimate_rows(
+    results: Results, measure: str, statistic: str, performance: tuple[str, str] | None = None
+) -> list[Row]:
     """One row per model for the charts.
 
     Keys: `variant, kind, family` (name of the last compression step, "dense" for the base, the label of a reference
@@ -110,9 +113,16 @@ def by_performance(rows: Sequence[Row]) -> alt.HConcatChart:
     wide = bool(values) and min(values) > 0 and max(values) / min(values) > 10
     span = alt.Scale(type="log", nice=False, padding=16) if wide else alt.Scale(zero=False, padding=16)
     name = statistic_with_unit(drawn[0]["performance_statistic"]) if drawn else "performance"
-    axis = alt.Axis(format="~s", tickCount=5, labelOverlap=True) if wide else alt.Axis(tickCount=6)
+    axis = alt.Axis(format="~s", values=_ticks(min(values), max(values))) if wide else alt.Axis(tickCount=6)
     x = alt.X("performance:Q", title=f"{name}{' (logarithmic)' if wide else ''}", scale=span, axis=axis)
     return _beside_references(drawn, rows, x)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values for a logarithmic axis: powers of ten, with 2 and 5 between them where there is room."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(powers) <= 3 else (1, 3) if len(powers) <= 5 else (1,)
+    return [step * 10.0**power for power in powers for step in steps]
 
 
 def _beside_references(drawn: Sequence[Row], rows: Sequence[Row], x: alt.X) -> alt.HConcatChart:
@@ -147,7 +157,9 @@ def sizes(rows: Sequence[Row]) -> alt.LayerChart:
     )
     palette = alt.Scale(domain=kinds, range=["#999999", COLOURS[0]][: len(kinds)])
     bars = base.mark_bar(stroke=INK, strokeWidth=0.5).encode(color=alt.Color("encoding:N", title=None, scale=palette))
-    numbers = base.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(text=alt.Text("megabytes:Q", format=",.0f"))
+    numbers = base.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(
+        text=alt.Text("megabytes:Q", format=",.0f")
+    )
     return _dressed(alt.layer(bars, numbers).properties(width=2 * WIDTH - 120, height=alt.Step(17)))
 
 
@@ -187,7 +199,9 @@ def _guides(rows: Sequence[Row], words: bool = True) -> list[alt.Chart]:
         return []
     ideal = next((r["ideal"] for r in rows if r["ideal"] is not None), None)
     chance = next((r["chance"] for r in rows if r["chance"] is not None), None)
-    named = [("ideal = chance", ideal, True)] if ideal == chance else [("ideal", ideal, True), ("chance", chance, False)]
+    named = (
+        [("ideal = chance", ideal, True)] if ideal == chance else [("ideal", ideal, True), ("chance", chance, False)]
+    )
     layers = []
     for name, at, solid in named:
         if at is None:
@@ -196,7 +210,9 @@ def _guides(rows: Sequence[Row], words: bool = True) -> list[alt.Chart]:
         rule = alt.Chart(data).mark_rule(color=INK, strokeWidth=1, strokeDash=[1, 0] if solid else [5, 4])
         layers.append(rule.encode(y="at:Q"))
         if words:
-            word = alt.Chart(data).mark_text(align="left", baseline="bottom", dx=4, dy=-2, fontSize=10, color=INK, opacity=0.7)
+            word = alt.Chart(data).mark_text(
+                align="left", baseline="bottom", dx=4, dy=-2, fontSize=10, color=INK, opacity=0.7
+            )
             layers.append(word.encode(y="at:Q", x=alt.value(0), text="name:N"))
     return layers
 
@@ -214,8 +230,8 @@ def _marks(
     """Points with whiskers, and hollow symbols on the lower edge for what is unmeasurable."""
     axis = alt.Axis(tickCount=6) if title else alt.Axis(labels=False, ticks=False, domain=False)
     y = alt.Y("value:Q", title=title, scale=scale, axis=axis)
-    key = alt.Legend(title=None) if legend else None
-    colour, shape = _colour(families, key), _shape(families, key)
+    colour = _colour(families, alt.Legend(title=None)) if legend else alt.value(INK)
+    shape = _shape(families, alt.Legend(title=None)) if legend else alt.value("triangle-down")
     known = [r for r in rows if not r["unmeasurable"]]
     lost = [r for r in rows if r["unmeasurable"]]
     whiskers = alt.Chart(_data([r for r in known if r["low"] is not None])).mark_rule(strokeWidth=1.5, clip=True)
@@ -227,7 +243,9 @@ def _marks(
     layers.append(points.encode(x=x, y=y, color=colour, shape=shape))
     if lost:
         layers.append(hollow.encode(x=x, y=alt.value("height"), color=colour, shape=shape))
-        word = alt.Chart(_data(lost[:1])).mark_text(fontSize=10, color=INK, opacity=0.7, align="right", baseline="bottom", dx=-4, dy=-9)
+        word = alt.Chart(_data(lost[:1])).mark_text(
+            fontSize=10, color=INK, opacity=0.7, align="right", baseline="bottom", dx=-4, dy=-9
+        )
         if title:
             place = {"x": alt.value("width"), "y": alt.value("height"), "text": alt.value("hollow: unmeasurable")}
             layers.append(word.encode(**place))
@@ -286,8 +304,18 @@ def _dressed(chart: Any) -> Any:
     return (
         chart.properties(background="transparent", padding=6)
         .configure(aria=False, font=FONT)
-        .configure_axis(**words, labelFontSize=11, titleFontSize=12, titleFontWeight="normal", gridColor=INK, gridOpacity=0.12)
-        .configure_legend(labelFont=FONT, labelFontSize=12, labelColor=INK, labelLimit=260, orient="bottom", columns=3)
+        .configure_axis(
+            **words, labelFontSize=11, titleFontSize=12, titleFontWeight="normal", gridColor=INK, gridOpacity=0.12
+        )
+        .configure_legend(
+            labelFont=FONT,
+            labelFontSize=12,
+            labelColor=INK,
+            labelLimit=260,
+            orient="bottom",
+            columns=3,
+            symbolOpacity=1,
+        )
         .configure_view(stroke=INK, strokeOpacity=0.3)
         .configure_title(font=FONT, fontSize=13, fontWeight="bold", color=INK, offset=10)
     )

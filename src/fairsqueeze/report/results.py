@@ -93,7 +93,9 @@ class Results:
 
     def statistics(self, measure: str) -> list[str]:
         """Names of the statistics of one measure, in the order of their first appearance."""
-        return list(dict.fromkeys(e["statistic"] for v in self.variants for e in v.estimates if e["measure"] == measure))
+        return list(
+            dict.fromkeys(e["statistic"] for v in self.variants for e in v.estimates if e["measure"] == measure)
+        )
 
     def axes(self, measure: str, statistic: str) -> list[str]:
         """Axes for which there is an estimate of this statistic, overall figure left out, sorted."""

@@ -1,0 +1,209 @@
+"""The detailed tables of the page, as texts: estimates per measure and axis, changes, footprints, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairsqueeze.report.labels import (
+    MISSING,
+    interval_text,
+    measure_title,
+    megabytes,
+    number,
+    percent,
+    statistic_title,
+    statistic_unit,
+    value_text,
+    verdict_text,
+)
+from fairsqueeze.report.results import Results, Variant
+from fairsqueeze.report.summary import Cell
+from fairsqueeze.report.table import change_cells
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: a caption, the heads of its columns, and rows whose first cell is their head."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """The tables of one measure or of one model, under one heading; `anchor` is unique in the page."""
+
+    title: str
+    anchor: str
+    grids: Sequence[Grid]
+    verdict: str = ""
+
+
+def measure_sections(results: Results) -> list[Section]:
+    """Per measure: a table of all statistics over all items, then one table per statistic with a row per axis."""
+    sections = []
+    for index, measure in enumerate(results.measures):
+        names = results.statistics(measure)
+        overall = Grid(
+            f"{measure_title(measure)}: all items",
+            ["statistic", *_heads(results)],
+            [[Cell(statistic_title(s), _unit(s)), *_cells(results, measure, s, None)] for s in names],
+            open=True,
+        )
+        grids = [overall]
+        for statistic in names:
+            axes = results.axes(measure, statistic)
+            rows = [[Cell(axis), *_cells(results, measure, statistic, axis)] for axis in axes]
+            if rows:
+                caption = f"{measure_title(measure)}: {statistic_title(statistic)}, by axis"
+                grids.append(Grid(caption, ["axis", *_heads(results)], rows))
+        sections.append(Section(measure_title(measure), f"measure-{index}", grids))
+    return sections
+
+
+def change_sections(results: Results) -> list[Section]:
+    """Per compared model: its paired differences from the dense model, over all items and then by axis."""
+    heads = ["measure", "statistic", "dense", "this model", "difference", "95 % interval", "n", "detectable from"]
+    sections = []
+    for index, variant in enumerate(v for v in results.variants if v.comparison is not None):
+        overall = [_change_row(c) for c in variant.comparisons if c.get("axis") is None]
+        by_axis = [_change_row(c) for c in variant.comparisons if c.get("axis") is not None]
+        grids = [Grid(f"{variant.label}: all items", [*heads, "changed sides", "verdict"], overall, open=True)]
+        if by_axis:
+            grids.append(Grid(f"{variant.label}: by axis", [*heads, "changed sides", "verdict"], by_axis))
+        title = f"{variant.label} (reference)" if variant.kind == "reference" else variant.label
+        sections.append(Section(title, f"change-{index}", grids, verdict_text(variant.verdict)))
+    return sections
+
+
+def footprint_rows(results: Results) -> Grid:
+    """What each model costs, measured."""
+    heads = [
+        "model",
+        "parameters",
+        "zeros, all weights",
+        "zeros, linear weights",
+        "MB dense",
+        "MB sparse",
+        "MB zstd",
+        "bits per weight",
+        "GFLOPs per token",
+        "tokens per second",
+        "time against dense",
+    ]
+    return Grid("What each model costs, measured", heads, [_footprint_row(v) for v in results.variants], open=True)
+
+
+def provenance_rows(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per model, what leads back from its numbers to weights, data and command: pairs of a name and a text."""
+    return [(v.label, _provenance(v)) for v in results.variants]
+
+
+def _heads(results: Results) -> list[str]:
+    return [*(v.label for v in results.variants), "n", "undefined", "ideal", "chance"]
+
+
+def _cells(results: Results, measure: str, statistic: str, axis: str | None) -> list[Cell]:
+    found = [v.estimate(measure, statistic, axis) for v in results.variants]
+    cells = [Cell(value_text(e), interval_text(e)) for e in found]
+    known = [e for e in found if e is not None]
+    counts = [_span([e.get(key) for e in known]) for key in ("n", "n_undefined")]
+    ideals = [_span([e.get(key) for e in known], statistic) for key in ("ideal", "chance")]
+    return [*cells, *map(Cell, counts), *map(Cell, ideals)]
+
+
+def _span(values: Sequence[Any], statistic: str | None = None) -> str:
+    """One text for a value that models share, `low to high` where they differ, `–` where none has it."""
+    known = sorted({v for v in values if v is not None})
+    show = (lambda v: f"{v:,}") if statistic is None else (lambda v: number(v, statistic))
+    if not known:
+        return MISSING
+    return show(known[0]) if len(known) == 1 else f"{show(known[0])} to {show(known[-1])}"
+
+
+def _unit(statistic: str) -> str:
+    unit = statistic_unit(statistic)
+    return "" if unit == statistic_title(statistic) else unit
+
+
+def _change_row(change: Mapping[str, Any]) -> list[Cell]:
+    axis = change.get("axis")
+    measure = measure_title(change["measure"])
+    flips = ", ".join(f"{_words(k)} {_plain(v)}" for k, v in (change.get("flips") or {}).items() if v is not None)
+    return [
+        Cell(f"{measure}, {axis}" if axis else measure),
+        Cell(statistic_title(change["statistic"])),
+        *map(Cell, change_cells(change)),
+        Cell(flips or MISSING),
+        Cell(verdict_text(change["verdict"])),
+    ]
+
+
+def _footprint_row(variant: Variant) -> list[Cell]:
+    facts = variant.footprint
+    latency = facts.get("latency") or {}
+    flops = facts.get("flops_per_token")
+    ratio = latency.get("ratio_to_dense")
+    parameters = facts.get("parameters")
+    texts = [
+        variant.label,
+        MISSING if parameters is None else f"{parameters:,}",
+        percent(facts.get("sparsity")),
+        percent(facts.get("sparsity_linear")),
+        *(megabytes(facts.get(key)) for key in ("bytes_dense", "bytes_sparse", "bytes_zstd")),
+        number(facts.get("bits_per_weight")),
+        number(None if flops is None else flops / 1e9),
+        number(latency.get("tokens_per_s")),
+        MISSING if ratio is None else f"× {ratio:.2f}",
+    ]
+    return [Cell(text) for text in texts]
+
+
+def _provenance(variant: Variant) -> list[tuple[str, str]]:
+    model, source = variant.audit.get("model", {}), variant.audit.get("provenance", {})
+    pairs: list[tuple[str, Any]] = [
+        ("model", model.get("reference")),
+        ("checkpoint id", model.get("id")),
+        ("architecture", model.get("architecture")),
+        ("compression steps", "; ".join(_step(s) for s in model.get("steps") or ()) or "none"),
+        ("tokeniser", _plain(model.get("tokenizer"))),
+        ("command", source.get("command")),
+        ("seed, limit", f"{_plain(source.get('seed'))}, {_plain(source.get('limit'))}"),
+    ]
+    for name, data in (source.get("data") or {}).items():
+        pairs.append((f"data {name}", _plain(data)))
+    pairs += [
+        ("libraries", _plain(source.get("libraries"))),
+        ("machine", _plain(source.get("machine"))),
+        ("time", f"{_plain(source.get('wall_s'))} s wall, {_plain(source.get('cpu_s'))} s CPU"),
+        ("footprint", variant.footprint.get("note")),
+    ]
+    return [(name, str(value)) for name, value in pairs if value not in (None, "")]
+
+
+def _step(step: Any) -> str:
+    if isinstance(step, Mapping) and "name" in step:
+        settings = ", ".join(f"{k}={v}" for k, v in (step.get("parameters") or {}).items())
+        return f"{step['name']}({settings})"
+    return _plain(step)
+
+
+def _plain(value: Any) -> str:
+    """A JSON value as a line for people."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(k)} {_plain(v)}" for k, v in value.items() if v is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _words(key: Any) -> str:
+    return str(key).replace("_", " ")
