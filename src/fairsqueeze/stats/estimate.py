@@ -1,0 +1,204 @@
+"""Estimates: every published statistic of a measure and its corrected forms, overall and per axis, with intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fairsqueeze.registry import Frame, Measure
+from fairsqueeze.stats.bootstrap import jackknife, resample
+from fairsqueeze.stats.corrected import judge, means
+from fairsqueeze.stats.figures import Figures, parts_of
+from fairsqueeze.stats.forms import CorrectedForm, forms_of
+from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of, needs_jackknife
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number about one model, and how sure it is. Undefined is None, never NaN and never 0.
+
+    Args:
+        measure: name of the measure or task.
+        statistic: published name, or preference, competence, corrected_bias with `.prior`, `.guessing`,
+            `.signal_detection`.
+        axis: None for the overall figure.
+        value, low, high: the figure and its interval; None where undefined or unmeasurable, or there is no interval.
+        n: rows that count. For corrected forms: rows with a preference.
+        n_undefined: rows that should count but are undefined.
+        ideal, chance, constant: what an unbiased model, one answering at random, one with a constant output gets.
+        status: ok, undefined (nothing counts) or unmeasurable (no competence is shown).
+        method: percentile, bca, jackknife_t or none: how the interval came about (`interval`).
+        n_clusters: independent clusters behind the interval.
+        verdict: of corrected forms: biased, fair, inconclusive or unmeasurable (`corrected`).
+        reason: why it is unmeasurable.
+    """
+
+    measure: str
+    statistic: str
+    axis: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_undefined: int
+    ideal: float | None
+    chance: float | None
+    constant: float | None = None
+    status: str = "ok"
+    method: str = "percentile"
+    n_clusters: int = 0
+    verdict: str | None = None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Field by field; numbers that are not finite become null."""
+        return {k: finite(v) if isinstance(v, float) else v for k, v in asdict(self).items()}
+
+
+def finite(value: float | None) -> float | None:
+    """`value` as a plain float, None if it is None, NaN or infinite."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def estimates_of(
+    frame: Frame, declared: Measure, *, seed: int, replicates: int = 2000, level: float = 0.95
+) -> list[Estimate]:
+    """Every estimate that the records of one model allow: overall first, then per axis in alphabetical order.
+
+    Args:
+        frame: the records of `declared`. Rows with axis None are controls shared by all axes: they count in every
+            competence and in no preference or published statistic. For a task, all rows count, overall only.
+        seed: of the bootstrap; the draw also depends on the measure's and the axis' name, not on the order of rows.
+        replicates: number of bootstrap replicates.
+        level: of the intervals.
+
+    Published statistics come first, as declared; for a measure then preference, and competence and corrected bias in
+    each form that its columns allow.
+    """
+    found: list[Estimate] = []
+    forms = forms_of(declared, frame)
+    for axis, part in parts_of(frame, declared):
+        rng = generator(seed, declared.name, axis)
+        figures = Figures(declared, axis, part, forms)
+        drawn = Resampled.of(figures, rng, replicates, level)
+        found += [_published(drawn, index, rng) for index in range(len(figures.published))]
+        if declared.role == "measure":
+            found += _preference(drawn)
+        for index, form in enumerate(figures.forms):
+            found += _form(drawn, index, form)
+    return found
+
+
+def generator(seed: int, measure: str, axis: str | None) -> np.random.Generator:
+    """The random source of one measure and axis: the same whatever else is computed."""
+    return np.random.default_rng([seed, *f"{measure}/{axis or ''}".encode()])
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Figures with their bootstrap replicates, shape (R, k), and jackknife values, shape (C, k), where needed."""
+
+    figures: Figures
+    values: np.ndarray
+    drawn: np.ndarray
+    left_out: np.ndarray
+    level: float
+
+    @classmethod
+    def of(cls, figures: Figures, rng: np.random.Generator, replicates: int, level: float) -> Resampled:
+        values = figures.values
+        drawn = resample(figures.clusters, figures.evaluate, replicates, rng)
+        left_out = np.full((figures.clusters.count, len(values)), math.nan)
+        if needs_jackknife(figures.clusters, "percentile"):
+            left_out = jackknife(figures.clusters, figures.evaluate)
+        return cls(figures, values, drawn, left_out, level)
+
+    def interval(self, value: float, drawn: np.ndarray, left_out: np.ndarray) -> Interval:
+        return interval_of(value, drawn, self.figures.clusters, level=self.level, left_out=left_out)
+
+    def estimate(self, statistic: str, value: float, interval: Interval, **fields: Any) -> Estimate:
+        return Estimate(
+            self.figures.declared.name,
+            statistic,
+            self.figures.axis,
+            finite(value),
+            finite(interval.low),
+            finite(interval.high),
+            status="ok" if math.isfinite(value) else "undefined",
+            method=interval.method,
+            n_clusters=self.figures.clusters.count,
+            **fields,
+        )
+
+
+def _published(drawn: Resampled, index: int, rng: np.random.Generator) -> Estimate:
+    published = drawn.figures.published[index]
+    statistic = published.statistic
+    value = float(drawn.values[index])
+    interval = NO_INTERVAL
+    if statistic.resample:
+        interval = drawn.interval(value, drawn.drawn[:, index], drawn.left_out[:, index]).clipped(*statistic.range)
+    chance = statistic.chance
+    if callable(chance):
+        chance = float(chance(published.frame, rng)) if len(published.rows) else None
+    return drawn.estimate(
+        statistic.name,
+        value,
+        interval,
+        n=len(published.rows),
+        n_undefined=published.n_undefined,
+        ideal=finite(statistic.ideal),
+        chance=finite(chance),
+        constant=finite(statistic.constant),
+    )
+
+
+def _preference(drawn: Resampled) -> list[Estimate]:
+    """The mean preference; nothing where no row has one."""
+    n, undefined = drawn.figures.counted("preference", numerator=True)
+    if not n:
+        return []
+    value, replicates, left_out = (
+        means(drawn.figures.preference_sums(c))[0] for c in (drawn.values, drawn.drawn, drawn.left_out)
+    )
+    interval = drawn.interval(float(value), replicates, left_out)
+    fields = {"n": n, "n_undefined": undefined, "ideal": 0.0, "chance": 0.0, "constant": 0.0}
+    return [drawn.estimate("preference", float(value), interval, **fields)]
+
+
+def _form(drawn: Resampled, index: int, form: CorrectedForm) -> list[Estimate]:
+    """The competence behind a corrected form (where it has its own), and the form."""
+    figures = drawn.figures
+    sums, replicates, left_out = (figures.form_sums(index, c) for c in (drawn.values, drawn.drawn, drawn.left_out))
+    n, undefined = figures.counted(form.columns[0], numerator=True)
+    n_control, control_undefined = figures.counted(form.columns[1], numerator=False)
+    found = []
+    if form.competence is not None:
+        value = float(means(sums)[1])
+        interval = drawn.interval(value, means(replicates)[1], means(left_out)[1])
+        fields = {"n": n_control, "n_undefined": control_undefined, "ideal": None, "chance": 0.0, "constant": 0.0}
+        found.append(drawn.estimate(form.competence, value, interval, **fields))
+    corrected = judge(
+        sums, replicates, left_out, figures.clusters, counted=(n, n_control), form=form.form, level=drawn.level
+    )
+    estimate = Estimate(
+        figures.declared.name,
+        form.statistic,
+        figures.axis,
+        corrected.value,
+        corrected.low,
+        corrected.high,
+        n,
+        undefined,
+        ideal=0.0,
+        chance=None,
+        status=corrected.status,
+        method=corrected.method,
+        n_clusters=corrected.n_clusters,
+        verdict=corrected.verdict,
+        reason=corrected.reason,
+    )
+    return [*found, estimate]
