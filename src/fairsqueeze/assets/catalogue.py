@@ -126,15 +126,18 @@ def entries(kind: EntryKind | None = None) -> list[Entry]:
     return [entry for entry in _catalogue().values() if kind in (None, entry.kind)]
 
 
-def entry(name: str) -> Entry:
-    """The entry called `name`.
+def entry(name: str, kind: EntryKind | None = None) -> Entry:
+    """The entry called `name`, of one kind if `kind` is given.
 
     Raises:
         UnknownName: with the nearest names.
     """
-    if name not in _catalogue():
-        raise unknown_name("data set or model", name, _catalogue(), see="See `fairsqueeze list data`.")
-    return _catalogue()[name]
+    known = {entry.name: entry for entry in entries(kind)}
+    if name not in known:
+        what = {"data": "data set", "model": "built-in model", None: "data set or model"}[kind]
+        see = "See `fairsqueeze list models`." if kind == "model" else "See `fairsqueeze list data`."
+        raise unknown_name(what, name, known, see=see)
+    return known[name]
 
 
 def describe(entry: Entry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Literal
 from fairsqueeze.assets import cache, folder, hub, index
 from fairsqueeze.assets.catalogue import AssetFile, Entry, HubSource, WheelSource, entry, in_words
 from fairsqueeze.assets.download import Progress
-from fairsqueeze.assets.locate import Located, content_id, find_in_folder, in_cache, locate
+from fairsqueeze.assets.locate import Located, content_id, find_in_folder, in_cache, locate, usable_folder
 from fairsqueeze.assets.place import place, unpack
 from fairsqueeze.errors import AssetError
 
@@ -50,12 +50,12 @@ def fetch(name: str, *, origin: Origin | None = None, progress: Progress | None 
 
 def _is_here(wanted: Entry) -> bool:
     """Whether nothing is to be done; a damaged file in the user's folder is an error, one in the cache is not here."""
-    root = folder.configured()
+    root = usable_folder(wanted)
     return all((root is not None and find_in_folder(root, file)) or _whole(file, wanted) for file in wanted.files)
 
 
 def _has(file: AssetFile, wanted: Entry) -> bool:
-    root = folder.configured()
+    root = usable_folder(wanted)
     return (root is not None and find_in_folder(root, file) is not None) or in_cache(file, wanted.name)
 
 

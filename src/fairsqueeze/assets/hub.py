@@ -55,7 +55,8 @@ def snapshot(repo_id: str, revision: str | None = None, patterns: Sequence[str] 
     Args:
         repo_id: `org/name`.
         revision: branch, tag or commit; None is the default branch. The returned folder is named by the commit.
-        patterns: of the allowed files, only those matching one of these; () is those at the top level.
+        patterns: of the allowed files, only those matching one of these (config.json alone fetches no
+            weights); () is those at the top level.
 
     Without a network, what an earlier call fetched is used.
 
@@ -81,9 +82,11 @@ def snapshot(repo_id: str, revision: str | None = None, patterns: Sequence[str] 
 
 def _fetched_before(repo_id: str, revision: str | None, patterns: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=["config.json"], local_files_only=True))
-    choose(repo_id, [path.relative_to(folder).as_posix() for path in folder.rglob("*")], patterns)
+    if _asks_for_weights(patterns) and not any(path.name.endswith(WEIGHTS) for path in folder.rglob("*")):
+        raise OfflineModeIsEnabled("what was fetched before holds no weights")
     return folder
 
 
@@ -93,12 +96,15 @@ def choose(repo_id: str, names: Sequence[str], patterns: Sequence[str] = ()) -> 
     GGUF files and a second, consolidated set of weights are left where there are plain safetensors.
 
     Raises:
-        ModelError: no weights among them, or several GGUF files and no pattern that picks one.
+        ModelError: no weights in the repository or among what the patterns ask for, or several GGUF files and no
+            pattern that picks one.
     """
     allowed = [name for name in names if name.endswith(ALLOWED)]
+    if not any(name.endswith(WEIGHTS) for name in allowed):
+        raise _no_weights(repo_id, names, ())
     if patterns:
         chosen = [name for name in allowed if any(fnmatchcase(name, pattern) for pattern in patterns)]
-        if not any(name.endswith(WEIGHTS) for name in chosen):
+        if _asks_for_weights(patterns) and not any(name.endswith(WEIGHTS) for name in chosen):
             raise _no_weights(repo_id, names, patterns)
         return chosen
     top = [name for name in allowed if "/" not in name]
@@ -111,6 +117,10 @@ def choose(repo_id: str, names: Sequence[str], patterns: Sequence[str] = ()) -> 
         raise ModelError(f"{repo_id} holds {len(gguf)} GGUF files: {listed}.", "Download one and give its path.")
     weights = plain or gguf
     return [name for name in top if name in weights or not name.endswith(WEIGHTS)]
+
+
+def _asks_for_weights(patterns: Sequence[str]) -> bool:
+    return not patterns or any(pattern.endswith((*WEIGHTS, "*")) for pattern in patterns)
 
 
 def _no_weights(repo_id: str, names: Sequence[str], patterns: Sequence[str]) -> ModelError:

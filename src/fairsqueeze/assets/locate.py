@@ -39,7 +39,7 @@ def locate(name: str) -> Located:
         AssetError: it is not here (the remedy is the command that fetches it), or a file is not what it should be.
     """
     wanted = entry(name)
-    root = folder.configured()
+    root = usable_folder(wanted)
     found: dict[str, Path] = {}
     places: dict[str, None] = {}
     missing: list[AssetFile] = []
@@ -54,8 +54,16 @@ def locate(name: str) -> Located:
         else:
             missing.append(file)
     if missing:
-        raise _absent(wanted, missing, root)
+        raise _absent(wanted, missing, folder.configured())
     return Located(name, found, content_id(wanted), " and ".join(places), wanted.licence)
+
+
+def usable_folder(wanted: Entry) -> Path | None:
+    """The user's folder; None for a model that is not there in whole, since its files must lie in one folder."""
+    root = folder.configured()
+    if root is None or wanted.kind == "data" or all((root / file.path).is_file() for file in wanted.files):
+        return root
+    return None
 
 
 def content_id(wanted: Entry) -> str:
