@@ -12,7 +12,7 @@ def examine() -> dict[str, Any]:
     """Libraries, machine, cache and assets, JSON-ready; `in order` is False where a command could not work."""
     import psutil
 
-    from fairsqueeze.assets.cache import cache_root
+    from fairsqueeze.assets.cache import root as cache_root
     from fairsqueeze.assets.catalogue import describe, entries
 
     root = cache_root()

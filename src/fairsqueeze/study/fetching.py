@@ -30,7 +30,7 @@ def fetch_all(
     for one in wanted:
         progress.say(f"Fetching {one.name}")
         try:
-            found = fetch(one.name, origin=_origin(origin), progress=progress.advance)
+            found = fetch(one.name, origin=_origin(origin), progress=progress)
             if one.kind == "model":
                 _convert(one.name)
             rows.append({"name": one.name, "source": found.source, "files": len(found.files), "sha256": found.sha256})
