@@ -14,6 +14,10 @@ from fairsqueeze.models.model import Model
 
 CPU_TOKENS = 2048
 ACCELERATOR_TOKENS = 16384
+FILLED = 0.25
+"""A batch that has this share of its tokens takes no piece that would be mostly padding …"""
+ALIKE = 0.75
+"""… by being shorter than this share of the longest."""
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "defaultcpuallocator", "alloc_failed")
 
 T = TypeVar("T")
@@ -83,7 +87,9 @@ class Budget:
         longest = work.size(batch[0])
         while waiting and not (work.lone(batch[0]) or work.lone(waiting[0])):
             longest = max(longest, work.size(waiting[0]))
-            if longest * (len(batch) + 1) > budget:
+            padded = longest * len(batch)
+            wasteful = padded >= FILLED * budget and work.size(waiting[0]) < ALIKE * longest
+            if padded + longest > budget or wasteful:
                 break
             batch.append(waiting.popleft())
         return batch
