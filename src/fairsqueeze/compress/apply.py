@@ -1,0 +1,134 @@
+"""Compress a model in memory: a copy is changed by declared methods, checked, and told how it came to be."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairsqueeze.compress.proof import Zeros, check_floats, prove
+from fairsqueeze.compress.selection import selected
+from fairsqueeze.errors import ModelError
+from fairsqueeze.models.anatomy import WeightRef
+from fairsqueeze.models.model import Model
+from fairsqueeze.registry import Method, call_with, checked_settings, methods
+from fairsqueeze.spec import Spec, content_id
+
+
+def compress(model: Model, method: str, *, seed: int = 0, **settings: Any) -> Model:
+    """A compressed copy of `model`; the model itself is not touched. Memory: the model twice, and a layer.
+
+    Args:
+        model: loaded by `models.load`, or made in memory.
+        method: a registered name, such as `magnitude.linear`.
+        seed: of methods that draw at random; each layer draws from the seed and its own name.
+        settings: the method's own; `fairsqueeze show method NAME` lists them.
+
+    Returns:
+        A model whose `provenance["steps"]` ends with this step: its name, parameters, seed, version, and what was
+        measured on the result (`measured`).
+
+    Raises:
+        UnknownName, BadSetting: before anything is copied.
+        ModelError: the model holds weights that are no ordinary floats, or the method did not do what it promises.
+        NonFinite: the model holds NaN or infinite weights.
+
+    >>> from fairsqueeze.testing.tiny import tiny_model
+    >>> pruned = compress(tiny_model("bert"), "magnitude.linear", sparsity=0.5)
+    >>> pruned.provenance["steps"][-1]["measured"]["sparsity"]
+    0.5
+    """
+    return pipeline(model, [Spec(method, settings)], seed=seed)
+
+
+def pipeline(model: Model, specs: Iterable[Spec | Mapping[str, Any]], *, seed: int = 0) -> Model:
+    """A copy of `model` after several methods in sequence; all of them are checked before the first is applied.
+
+    Args:
+        model: not touched.
+        specs: `Spec`s, or their JSON (`{"name": …, "parameters": {…}}`), in the order of application.
+        seed: of every step.
+
+    Raises: as `compress`.
+    """
+    steps = [_step(spec, seed) for spec in specs]
+    result = replace(
+        model,
+        network=copy.deepcopy(model.network),
+        reference=" → ".join([model.reference, *(str(step.spec) for step in steps)]),
+        provenance=copy.deepcopy(model.provenance),
+    )
+    for step in steps:
+        measured = _apply(result, step)
+        result.provenance["steps"] = [*result.provenance.get("steps", ()), {**step.to_json(), "measured": measured}]
+    return result
+
+
+@dataclass(frozen=True)
+class _Step:
+    method: Method
+    settings: Mapping[str, Any]
+    seed: int
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(self.method.name, self.settings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, parameters, seed (null where nothing is drawn at random) and version."""
+        seed = self.seed if self.method.seeded or self.method.needs else None
+        return {**self.spec.to_json(), "seed": seed, "version": self.method.version}
+
+
+def _step(spec: Spec | Mapping[str, Any], seed: int) -> _Step:
+    spec = spec if isinstance(spec, Spec) else Spec.from_json(spec)
+    method = methods.get(spec.name)
+    return _Step(method, checked_settings(method, spec.parameters), seed)
+
+
+def _apply(model: Model, step: _Step) -> dict[str, Any]:
+    """Apply one step to `model` in place; returns what was measured."""
+    refs = selected(model.network, step.method.selects)
+    if not refs:
+        raise ModelError(
+            f"{step.method.name} finds nothing to compress in {model.reference}.",
+            f"It applies to: {step.method.selects.replace('_', ' ')}.",
+        )
+    check_floats(refs, step.method.name)
+    before = Zeros.of(refs, step.method.exact_over)
+    with torch.no_grad():
+        if step.method.grain == "model":
+            seeds = {"seed": step.seed} if step.method.seeded else {}
+            step.method.function(model, **step.settings, **seeds)
+            refs = selected(model.network, step.method.selects)
+        else:
+            _apply_to_weights(refs, step)
+    return prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over))
+
+
+def _apply_to_weights(refs: Sequence[WeightRef], step: _Step) -> None:
+    for ref in refs:
+        weight = oriented(ref)
+        given = {**step.settings, "seed": layer_seed(step.seed, ref.name)}
+        result = call_with(step.method.function, weight, settings=given)
+        if result.shape != weight.shape or result.dtype != weight.dtype:
+            raise ModelError(
+                f"{step.method.name} turned {ref.name}, {tuple(weight.shape)} {weight.dtype}, into "
+                f"{tuple(result.shape)} {result.dtype}.",
+                "A weight rule must keep shape and type; this is a fault of the method.",
+            )
+        ref.parameter.copy_(result.T if ref.transposed else result)
+
+
+def oriented(ref: WeightRef) -> Tensor:
+    """The weight as (out, in), whichever way its layer stores it (GPT-2's Conv1D stores (in, out)). A view."""
+    return ref.parameter.detach().T if ref.transposed else ref.parameter.detach()
+
+
+def layer_seed(seed: int, layer: str) -> int:
+    """A seed of the layer's own, the same on every machine and in every order: 63 bits."""
+    return int(content_id([seed, layer], 16), 16) >> 1

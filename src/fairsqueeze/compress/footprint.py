@@ -1,0 +1,104 @@
+"""Footprint: what a model costs, counted on the weights that are in memory: parameters, zeros, bytes, operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairsqueeze.compress.encoding import dense_bytes, sparse_bytes, zstd_bytes
+from fairsqueeze.compress.flops import flops_per_token
+from fairsqueeze.compress.layers import LAYER_TYPES, typed_parameters
+from fairsqueeze.models.anatomy import weight_matrices
+from fairsqueeze.models.model import Model
+
+NOTE = (
+    "Zeros scattered over a matrix save neither time nor memory by themselves: they are stored and multiplied like any "
+    "other number. bytes_sparse, bytes_zstd and skipping_zeros say what a format or kernel that leaves them out could save."
+)
+
+
+def footprint(model: Model) -> dict[str, Any]:
+    """Counts of everything that `model` costs except time, JSON-ready; for time see `measure_latency`.
+
+    Returns:
+        `parameters`, `nonzeros`, `zeros`, `sparsity` (share of zeros) of the whole model, tied weights once;
+        `linear`: the same of the linear layers' weights (sparsity null if there are none);
+        `layers`: the same by layer type (embedding, attention, feed_forward, norm, head, other), where present;
+        `dtype`: of most parameters, and `dtypes`: parameters by type;
+        `bytes_dense`: tensors as saved in safetensors, without its header of a few kB;
+        `bytes_sparse`: each tensor as bitmap and non-zero values, or dense where that is less;
+        `bytes_zstd`: of the dense bytes, level 3;
+        `bits_per_weight`: each of the three × 8 / parameters;
+        `flops_per_token`: `dense`, and `skipping_zeros` if zeros cost nothing (see `flops_per_token`);
+        `note`: what the numbers don't say.
+
+    Memory: one layer's worth beside the model.
+    """
+    network = model.network
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in LAYER_TYPES}
+    types: Counter[str] = Counter()
+    nonzeros: dict[int, int] = {}
+    dense = sparse = 0
+    for _, parameter, kind in typed_parameters(network):
+        left = int(torch.count_nonzero(parameter.detach()))
+        nonzeros[id(parameter)] = left
+        counts[kind].update(parameters=parameter.numel(), nonzeros=left)
+        types[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
+        dense += dense_bytes(parameter)
+        sparse += sparse_bytes(parameter, left)
+    for buffer in _saved_buffers(network):
+        dense += dense_bytes(buffer)
+        sparse += dense_bytes(buffer)
+    whole: Counter[str] = sum(counts.values(), Counter())
+    sizes = {"bytes_dense": dense, "bytes_sparse": sparse, "bytes_zstd": zstd_bytes(_saved(network))}
+    flops = flops_per_token(network, nonzeros)
+    return {
+        **_shares(whole),
+        "linear": _shares(_linear_counts(network, nonzeros)),
+        "layers": {kind: _shares(count) for kind, count in counts.items() if count["parameters"]},
+        "dtype": types.most_common(1)[0][0],
+        "dtypes": dict(types),
+        **sizes,
+        "bits_per_weight": {
+            name.removeprefix("bytes_"): 8 * size / whole["parameters"] for name, size in sizes.items()
+        },
+        "flops_per_token": {"dense": flops.dense, "skipping_zeros": flops.skipping_zeros},
+        "note": NOTE,
+    }
+
+
+def _linear_counts(network: Any, nonzeros: dict[int, int]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for ref in weight_matrices(network, "linear"):
+        counts.update(parameters=ref.parameter.numel(), nonzeros=nonzeros[id(ref.parameter)])
+    return counts
+
+
+def _shares(count: Counter[str]) -> dict[str, Any]:
+    parameters, nonzeros = count["parameters"], count["nonzeros"]
+    zeros = parameters - nonzeros
+    return {
+        "parameters": parameters,
+        "nonzeros": nonzeros,
+        "zeros": zeros,
+        "sparsity": zeros / parameters if parameters else None,
+    }
+
+
+def _saved_buffers(network: Any) -> Iterator[Tensor]:
+    """Buffers that a checkpoint holds."""
+    parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    for name, tensor in network.state_dict().items():
+        if name not in parameters:
+            yield tensor
+
+
+def _saved(network: Any) -> Iterator[Tensor]:
+    """Every tensor that a checkpoint holds, tied ones once."""
+    for _, parameter in network.named_parameters():
+        yield parameter.detach()
+    yield from _saved_buffers(network)

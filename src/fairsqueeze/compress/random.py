@@ -1,0 +1,43 @@
+"""Random pruning: the floor that every informed method must beat."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from fairsqueeze.compress.cut import drop_count, zero_smallest
+from fairsqueeze.registry import Range, weight_rule
+
+
+@weight_rule(
+    "random.linear",
+    selects="linear",
+    exact_over="matrix",
+    family="random",
+    source="the usual floor; as torch.nn.utils.prune.random_unstructured on every linear layer",
+    saves="nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller",
+)
+def random_linear(weight: Tensor, *, sparsity: Annotated[float, Range(0, 1, high_open=True)], seed: int) -> Tensor:
+    """Zero weights of every linear layer at random, the same share in each.
+
+    The draw depends on the seed and the layer's name, not on the order of the layers or the device. Weights that are
+    already zero count towards the share, so that a second step at a higher sparsity adds only what is missing.
+
+    Args:
+        weight: linear weight, shape (out, in), any float type. Not modified.
+        sparsity: share of its weights that are zero afterwards, in [0, 1), to the nearest whole weight.
+        seed: of this layer.
+
+    Returns:
+        A new weight of the same shape and type.
+
+    Source:
+        What Sun et al. 2023 (arXiv:2306.11695) and the pruning literature use as floor. The study by Mannheim (2024)
+        applies it to norms and embeddings as well ("random-unstructured"); here it is linear layers only.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    drawn = 1 + torch.rand(weight.shape, generator=generator, dtype=torch.float64)
+    score = drawn.to(weight.device).masked_fill(weight == 0, 0)
+    return zero_smallest(weight, score, drop_count(sparsity, weight.numel()))

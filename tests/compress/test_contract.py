@@ -1,0 +1,132 @@
+"""What every registered method promises, on every tiny architecture. Plugins' methods are held to it as well."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from fairsqueeze.compress.apply import compress
+from fairsqueeze.compress.cut import drop_count
+from fairsqueeze.compress.selection import selected
+from fairsqueeze.errors import BadSetting, UnknownName
+from fairsqueeze.models.checkpoint import save
+from fairsqueeze.registry import methods
+
+SPARSITY = 0.37
+
+
+def settings_for(method):
+    return {"sparsity": SPARSITY} if "sparsity" in methods.get(method).settings else {}
+
+
+def test_sparsity_is_exact_and_the_rest_stays(model, method):
+    declared = methods.get(method)
+    result = compress(model, method, **settings_for(method))
+    chosen = {id(ref.parameter) for ref in selected(result.network, declared.selects)}
+    totals = [0, 0]
+    for (name, was), (_, now) in zip(model.network.named_parameters(), result.network.named_parameters(), strict=True):
+        assert now.shape == was.shape, name
+        assert now.dtype == was.dtype, name
+        if id(now) not in chosen:
+            assert torch.equal(now, was), f"{name} is not among what {method} selects"
+            continue
+        assert not name.endswith("bias"), name
+        kept = now != 0
+        assert torch.equal(now[kept], was[kept]), f"{name}: what is kept keeps its value"
+        zeros = int((now == 0).sum())
+        if declared.exact_over == "matrix":
+            assert zeros == drop_count(SPARSITY, now.numel()), name
+        totals[0] += zeros
+        totals[1] += now.numel()
+    if declared.exact_over in ("matrix", "selection"):
+        assert abs(totals[0] - SPARSITY * totals[1]) <= (0.5 * len(chosen) if declared.exact_over == "matrix" else 0.5)
+    assert totals[1] > 0
+
+
+def test_the_input_is_untouched_and_the_same_seed_gives_the_same_model(model, method):
+    weights = copy.deepcopy(model.network.state_dict())
+    provenance = copy.deepcopy(model.provenance)
+    before = model.id
+    first = compress(model, method, seed=3, **settings_for(method))
+    again = compress(model, method, seed=3, **settings_for(method))
+    other = compress(model, method, seed=4, **settings_for(method))
+    assert model.id == before
+    assert model.provenance == provenance
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.network.state_dict().items())
+    assert first.id == again.id != before
+    assert (other.id != first.id) == methods.get(method).seeded
+
+
+def test_a_saved_model_answers_the_same_in_plain_transformers(model, method, tmp_path):
+    result = compress(model, method, **settings_for(method))
+    save(result, tmp_path / "out")
+    reloaded, report = type(result.network).from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    want = result.network.state_dict()
+    got = reloaded.state_dict()
+    assert want.keys() == got.keys()
+    assert all(torch.equal(want[name], got[name]) for name in want)
+    ids = torch.arange(5, 17)[None]
+    with torch.inference_mode():
+        ours, theirs = result.network(input_ids=ids)[0], reloaded.eval()(input_ids=ids)[0]
+    assert torch.equal(ours, theirs)
+
+
+def test_provenance_tells_the_step(model, method):
+    result = compress(model, method, seed=9, **settings_for(method))
+    assert len(result.provenance["steps"]) == len(model.provenance.get("steps", ())) + 1
+    step = result.provenance["steps"][-1]
+    declared = methods.get(method)
+    assert step["name"] == method
+    assert step["version"] == declared.version
+    assert step["seed"] == (9 if declared.seeded or declared.needs else None)
+    assert step["parameters"].keys() == declared.settings.keys()
+    measured = step["measured"]
+    zeros = sum(int((ref.parameter == 0).sum()) for ref in selected(result.network, declared.selects))
+    assert measured["zeros"] == zeros
+    assert measured["sparsity"] == zeros / measured["weights"]
+    assert measured["lowest_sparsity"] <= measured["sparsity"] <= measured["highest_sparsity"]
+
+
+def test_sparsity_zero_is_the_same_model(model, method):
+    if "sparsity" not in methods.get(method).settings:
+        pytest.skip(f"{method} has no sparsity")
+    assert compress(model, method, sparsity=0).id == model.id
+
+
+@pytest.mark.parametrize("bad", [1.5, 1, -0.1, "abc", None, float("nan")])
+def test_a_sparsity_out_of_range_is_refused(model, method, bad):
+    if "sparsity" not in methods.get(method).settings:
+        pytest.skip(f"{method} has no sparsity")
+    with pytest.raises(BadSetting, match="sparsity") as refused:
+        compress(model, method, sparsity=bad)
+    assert "0" in refused.value.remedy or "float" in refused.value.remedy
+
+
+def test_unknown_and_missing_settings_are_refused_with_the_right_ones(model, method):
+    with pytest.raises(BadSetting, match="sparsty") as refused:
+        compress(model, method, sparsty=0.5)
+    if "sparsity" in methods.get(method).settings:
+        assert "sparsity" in refused.value.remedy
+        with pytest.raises(BadSetting, match="needs sparsity"):
+            compress(model, method)
+
+
+def test_an_unknown_method_is_refused_with_its_neighbours(model):
+    with pytest.raises(UnknownName, match=r"magnitude\.linear"):
+        compress(model, "magnitude.liner", sparsity=0.5)
+
+
+def test_every_declaration_is_complete(method):
+    declared = methods.get(method)
+    assert declared.source
+    assert declared.saves
+    assert declared.family
+    assert declared.summary.endswith(".")
+    for section in ("Args:", "Source:"):
+        assert section in declared.doc
+    for name in declared.settings:
+        assert f"{name}:" in declared.doc, f"{name} is not explained"
