@@ -48,7 +48,7 @@ def save(model: Model, folder: str | Path) -> str:
     from fairsqueeze.models.load import load_folder
 
     target = Path(folder).expanduser().absolute()
-    _refuse_foreign(target)
+    check_target(target)
     identity = fingerprint(model.network)
     dtype = str(model.network.dtype).removeprefix("torch.")
     record = {
@@ -73,6 +73,20 @@ def save(model: Model, folder: str | Path) -> str:
         _sync(temporary)
         _replace(temporary, target)
     return identity
+
+
+def check_target(folder: str | Path) -> None:
+    """Whether `save` may write to `folder`, asked before anything is spent. Raises ModelError if it is a file, holds
+    anything that is not a checkpoint of ours, or can't be written."""
+    target = Path(folder).expanduser().absolute()
+    if target.exists():
+        if not target.is_dir():
+            raise ModelError(f"{target} is a file; a checkpoint is a folder.", "Choose another place.")
+        if any(target.iterdir()) and not (target / RECORD).is_file():
+            raise ModelError(f"{target} is not empty and holds no checkpoint of fairsqueeze.", "Choose a new folder.")
+    parent = next(folder for folder in target.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ModelError(f"{target} can't be written: no permission in {parent}.", "Choose another place.")
 
 
 def read_record(folder: Path) -> Record | None:
@@ -102,15 +116,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # run from a source tree that is not installed
             continue
     return found
-
-
-def _refuse_foreign(target: Path) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ModelError(f"{target} is a file; a checkpoint is a folder.", "Choose another place.")
-    if any(target.iterdir()) and not (target / RECORD).is_file():
-        raise ModelError(f"{target} is not empty and holds no checkpoint of fairsqueeze.", "Choose a new folder.")
 
 
 @contextmanager

@@ -81,6 +81,14 @@ def kind_of(reference: str | Path) -> Kind:
     return kind_of_config(read_config(folder), parsed.text)
 
 
+def prepare_builtin(name: str) -> Path:
+    """The folder of the built-in model `name`, converted now if it comes as GGUF, so that no later use has to wait.
+
+    Raises AssetError if it is not on this machine, UnknownName if there is none of this name.
+    """
+    return place_of(parse_reference(f"builtin:{name}")).folder
+
+
 def load_folder(folder: Path, reference: str, *, kind: Kind | None = None, dtype: str = "float32") -> Model:
     """The model in `folder` on the CPU; `reference` is what messages and the model call it.
 
