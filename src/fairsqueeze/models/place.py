@@ -12,8 +12,6 @@ from fairsqueeze.models.reference import Reference
 if TYPE_CHECKING:
     from fairsqueeze.assets.catalogue import Entry
 
-HUB_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -31,7 +29,7 @@ def place_of(reference: Reference) -> Place:
     if reference.source == "builtin":
         return _builtin(model_entry(reference.name))
     if reference.source == "hub":
-        return _hub(reference, HUB_PATTERNS)
+        return _hub(reference)
     if reference.path is None:
         raise ModelError(f"{reference.text!r} is not stored anywhere: it is made from another model.", "Load it.")
     if reference.source == "gguf":
@@ -41,7 +39,11 @@ def place_of(reference: Reference) -> Place:
 
 def config_place_of(reference: Reference) -> Place:
     """A folder that holds the config at least: no weights are fetched from the hub for it."""
-    return _hub(reference, ("config.json",)) if reference.source == "hub" else place_of(reference)
+    if reference.source == "hub":
+        place = _hub(reference, ("config.json",))
+        if (place.folder / "config.json").is_file():
+            return place
+    return place_of(reference)
 
 
 def model_entry(name: str) -> Entry:
@@ -79,9 +81,13 @@ def _converted(path: Path, provenance: dict[str, Any]) -> Place:
     return Place(folder, {**provenance, "gguf": facts})
 
 
-def _hub(reference: Reference, patterns: tuple[str, ...]) -> Place:
+def _hub(reference: Reference, patterns: tuple[str, ...] = ()) -> Place:
     from fairsqueeze.assets.hub import snapshot
 
     folder = snapshot(reference.name, reference.revision, patterns)
     # The cache of the hub names a snapshot's folder by its commit.
-    return Place(folder, {"source": "hub", "repository": reference.name, "revision": folder.name})
+    provenance = {"source": "hub", "repository": reference.name, "revision": folder.name}
+    quantised = sorted(folder.glob("*.gguf"))
+    if quantised and not any(folder.glob("*.safetensors")):
+        return _converted(quantised[0], provenance)
+    return Place(folder, provenance)

@@ -77,18 +77,17 @@ class Probe:
 
     def inputs(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What each linear layer gets when all put out `outputs` (name -> (rows, TOKENS, out)), float32 (rows, TOKENS,
-        in); layers that did not run are missing."""
+        in). Layers that did not run, or run on something else than the tokens (relative positions), are missing."""
         rows = next(iter(outputs.values())).shape[0]
         seen: dict[str, torch.Tensor] = {}
 
         def put(name: str) -> Any:
             def hook(module: nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
                 given = arguments[0]
-                if name in seen or given.shape[:-1].numel() != rows * TOKENS:
-                    raise ModelError(
-                        f"{name} runs more than once, or not once for every token.",
-                        "Its block is of a kind that can't be taken apart.",
-                    )
+                if given.shape[:-1].numel() != rows * TOKENS:
+                    return output
+                if name in seen:
+                    raise ModelError(f"{name} runs more than once.", "Such a block can't be taken apart.")
                 seen[name] = given.detach().reshape(rows, TOKENS, -1).float().cpu()
                 return outputs[name].to(output).reshape(output.shape)
 
@@ -123,7 +122,7 @@ def run(network: PreTrainedModel, rows: int) -> None:
     import torch
 
     trunk = network.base_model
-    padding = network.config.get_text_config().pad_token_id
+    padding = getattr(network.config.get_text_config(), "pad_token_id", None)
     ids = [i for i in range(TOKENS + 1) if i != padding][:TOKENS]
     tokens = torch.tensor([ids] * rows, device=network.device)
     training = network.training
@@ -131,6 +130,10 @@ def run(network: PreTrainedModel, rows: int) -> None:
     try:
         with torch.no_grad():
             trunk(input_ids=tokens, attention_mask=torch.ones_like(tokens))
+    except (RuntimeError, ValueError, TypeError, IndexError) as problem:
+        raise ModelError(
+            f"{type(trunk).__name__} fails on {TOKENS} tokens: {problem}", "The model is broken."
+        ) from problem
     finally:
         network.train(training)
 

@@ -24,7 +24,8 @@ _UNSURE = "Only methods that select all or linear weights apply to it."
 
 @dataclass(frozen=True)
 class _Edges:
-    """Which layers feed which directly: by target, its sources, and whether attention carried it across tokens."""
+    """Which layers feed which directly: by target, its sources, and those that attention carried across tokens. Layers
+    that never see the tokens are missing."""
 
     sources: dict[str, list[str]]
     across: dict[str, list[str]]
@@ -41,7 +42,7 @@ def roles_in(network: PreTrainedModel, name: str, block: nn.Module) -> tuple[Att
             edges = _edges(probe, list(layers))
             attention = _attention(network, probe, edges, widths, name)
             used = {attention.query.module, attention.key.module, attention.value.module, attention.output.module}
-            rest = [full for full in layers if full not in used]
+            rest = [full for full in edges.sources if full not in used]
             return attention, _feed_forward(probe, edges, widths, rest, name)
         except ModelError as problem:
             trouble = problem
@@ -50,8 +51,8 @@ def roles_in(network: PreTrainedModel, name: str, block: nn.Module) -> tuple[Att
 
 def _edges(probe: Probe, names: list[str]) -> _Edges:
     seen = probe.changed([Change(name) for name in names])
-    sources: dict[str, list[str]] = {name: [] for name in names}
-    across: dict[str, list[str]] = {name: [] for name in names}
+    sources: dict[str, list[str]] = {name: [] for name in seen[0]}
+    across: dict[str, list[str]] = {name: [] for name in seen[0]}
     for source, differences in zip(names, seen, strict=True):
         for target, changed in differences.items():
             if changed.any():
