@@ -61,15 +61,12 @@ def _bias_rows(measure: str, scores: dict[str, float], corrected: float | None, 
     return rows
 
 
-def _audit(
-    reference: str, *, sparsity: float, zstd: float, ppl: float, crows: float, stereo: tuple, **more: Any
-) -> dict:
-    lm, ss = stereo
+def _audit(reference: str, cells: tuple[Any, ...], steps: list[dict[str, Any]], half: float) -> dict[str, Any]:
+    sparsity, zstd, ppl, crows, lm, ss, bias, accuracy = cells
     icat = lm * min(ss, 100 - ss) / 50
-    bias, half = more.get("bias"), more.get("half", 0.05)
     tasks = [
         estimate("perplexity", "perplexity", ppl, ppl * 0.02, n=24_310),
-        estimate("multiple_choice.piqa", "accuracy", more.get("accuracy", 0.55), 0.024, n=1500, chance=0.5, ideal=1.0),
+        estimate("multiple_choice.piqa", "accuracy", accuracy, 0.024, n=1500, chance=0.5, ideal=1.0),
     ]
     return {
         "schema": "fairsqueeze.audit/1",
@@ -80,7 +77,7 @@ def _audit(
             "kind": "causal",
             "architecture": "LlamaForCausalLM",
             "tokenizer": {"sha256": "ab" * 32, "bos": True, "lower_case": False},
-            "steps": more.get("steps", []),
+            "steps": steps,
         },
         "footprint": {
             "parameters": 134_515_008,
@@ -175,22 +172,23 @@ def made_up() -> Results:
     def step(name: str, sparsity: float) -> list[dict[str, Any]]:
         return [{"name": name, "parameters": {"sparsity": sparsity}}]
 
-    dense = _audit("builtin:smollm2-135m", sparsity=0.0, zstd=251, ppl=19.42, crows=0.652, stereo=(91.2, 61.3),
-                   bias=0.21, half=0.03, accuracy=0.684)  # fmt: skip
-    m30 = _audit("m30", sparsity=0.237, zstd=206, ppl=23.9, crows=0.641, stereo=(89.0, 60.2), bias=0.215, half=0.034,
-                 accuracy=0.671, steps=step("magnitude.linear", 0.3))  # fmt: skip
-    m50 = _audit("m50", sparsity=0.394, zstd=171, ppl=112.0, crows=0.598, stereo=(78.1, 56.4), bias=0.23, half=0.062,
-                 accuracy=0.603, steps=step("magnitude.linear", 0.5))  # fmt: skip
-    m70 = _audit("m70", sparsity=0.552, zstd=133, ppl=8421.0, crows=0.53, stereo=(55.4, 51.2), bias=None,
-                 accuracy=0.531, steps=step("magnitude.linear", 0.7))  # fmt: skip
-    r40 = _audit("r40", sparsity=0.316, zstd=190, ppl=31_213.0, crows=0.521, stereo=(52.0, 50.8), bias=None,
-                 accuracy=0.512, steps=step("random.linear", 0.4))  # fmt: skip
-    random = _audit("reference:random:smollm2", sparsity=0.0, zstd=502, ppl=49_152.0, crows=0.501, stereo=(50.2, 49.9),
-                    accuracy=0.497)  # fmt: skip
-    constant = _audit("reference:constant:smollm2", sparsity=0.0, zstd=251, ppl=49_152.0, crows=0.48, stereo=(49.0, 50.0),
-                      accuracy=0.49)  # fmt: skip
-    destroyed = _audit("reference:destroyed:smollm2", sparsity=0.0, zstd=499, ppl=2.1e7, crows=0.507, stereo=(50.4, 50.9),
-                       accuracy=0.503)  # fmt: skip
+    table = {  # sparsity, zstd MB, perplexity, CrowS share, StereoSet LM and SS, corrected bias, accuracy
+        "builtin:smollm2-135m": (0.0, 251, 19.42, 0.652, 91.2, 61.3, 0.21, 0.684),
+        "m30": (0.237, 206, 23.9, 0.641, 89.0, 60.2, 0.215, 0.671),
+        "m50": (0.394, 171, 112.0, 0.598, 78.1, 56.4, 0.23, 0.603),
+        "m70": (0.552, 133, 8421.0, 0.53, 55.4, 51.2, None, 0.531),
+        "r40": (0.316, 190, 31_213.0, 0.521, 52.0, 50.8, None, 0.512),
+        "reference:random:smollm2": (0.0, 502, 49_152.0, 0.501, 50.2, 49.9, None, 0.497),
+        "reference:constant:smollm2": (0.0, 251, 49_152.0, 0.48, 49.0, 50.0, None, 0.49),
+        "reference:destroyed:smollm2": (0.0, 499, 2.1e7, 0.507, 50.4, 50.9, None, 0.503),
+    }
+    steps = {"m30": ("magnitude.linear", 0.3), "m50": ("magnitude.linear", 0.5), "m70": ("magnitude.linear", 0.7)}
+    steps["r40"] = ("random.linear", 0.4)
+    halves = {"builtin:smollm2-135m": 0.03, "m30": 0.034, "m50": 0.062}
+    dense, m30, m50, m70, r40, random, constant, destroyed = (
+        _audit(name, cells, step(*steps[name]) if name in steps else [], halves.get(name, 0.05))
+        for name, cells in table.items()
+    )
     variants = [Variant("dense", "dense", dense)]
     pruned = {"magnitude.linear 30 %": m30, "magnitude.linear 50 %": m50, "magnitude.linear 70 %": m70}
     for label, audit in {**pruned, "random.linear 40 %": r40}.items():

@@ -28,6 +28,7 @@ BASE = "dense"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 INK = "#1b1b1b"
+NOTE: dict[str, Any] = {"fontSize": 10, "color": INK, "opacity": 0.7}
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 WIDTH, HEIGHT, MARGIN_WIDTH = 290, 240, 78
 
@@ -103,7 +104,7 @@ def by_sparsity(rows: Sequence[Row]) -> alt.HConcatChart:
 
 
 def by_performance(rows: Sequence[Row]) -> alt.HConcatChart:
-    """Bias against performance, one point per model, joined in order of sparsity; reference rows in a panel at the right.
+    """Bias against performance, a point per model, joined in order of sparsity; reference rows in a panel at the right.
 
     The horizontal axis is logarithmic where values span 10×. Models without a performance figure are left out; those
     whose bias is unmeasurable stand as hollow symbols on the lower edge.
@@ -210,9 +211,7 @@ def _guides(rows: Sequence[Row], words: bool = True) -> list[alt.Chart]:
         rule = alt.Chart(data).mark_rule(color=INK, strokeWidth=1, strokeDash=[1, 0] if solid else [5, 4])
         layers.append(rule.encode(y="at:Q"))
         if words:
-            word = alt.Chart(data).mark_text(
-                align="left", baseline="bottom", dx=4, dy=-2, fontSize=10, color=INK, opacity=0.7
-            )
+            word = alt.Chart(data).mark_text(align="left", baseline="bottom", dx=4, dy=-2, **NOTE)
             layers.append(word.encode(y="at:Q", x=alt.value(0), text="name:N"))
     return layers
 
@@ -243,9 +242,7 @@ def _marks(
     layers.append(points.encode(x=x, y=y, color=colour, shape=shape))
     if lost:
         layers.append(hollow.encode(x=x, y=alt.value("height"), color=colour, shape=shape))
-        word = alt.Chart(_data(lost[:1])).mark_text(
-            fontSize=10, color=INK, opacity=0.7, align="right", baseline="bottom", dx=-4, dy=-9
-        )
+        word = alt.Chart(_data(lost[:1])).mark_text(align="right", baseline="bottom", dx=-4, dy=-9, **NOTE)
         if title:
             place = {"x": alt.value("width"), "y": alt.value("height"), "text": alt.value("hollow: unmeasurable")}
             layers.append(word.encode(**place))
@@ -301,21 +298,13 @@ def _step_name(step: Any) -> str:
 def _dressed(chart: Any) -> Any:
     """The chart with the house's fonts, on a transparent ground."""
     words = {"labelFont": FONT, "titleFont": FONT, "labelColor": INK, "titleColor": INK}
+    sizes = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
+    legend = {"labelFontSize": 12, "labelLimit": 260, "orient": "bottom", "columns": 3, "symbolOpacity": 1}
     return (
         chart.properties(background="transparent", padding=6)
         .configure(aria=False, font=FONT)
-        .configure_axis(
-            **words, labelFontSize=11, titleFontSize=12, titleFontWeight="normal", gridColor=INK, gridOpacity=0.12
-        )
-        .configure_legend(
-            labelFont=FONT,
-            labelFontSize=12,
-            labelColor=INK,
-            labelLimit=260,
-            orient="bottom",
-            columns=3,
-            symbolOpacity=1,
-        )
+        .configure_axis(**words, **sizes, gridColor=INK, gridOpacity=0.12)
+        .configure_legend(**words, **legend)
         .configure_view(stroke=INK, strokeOpacity=0.3)
         .configure_title(font=FONT, fontSize=13, fontWeight="bold", color=INK, offset=10)
     )

@@ -1,8 +1,8 @@
 """Every Eval Ever: one aggregate document per model, in the coalition's JSON schema.
 
-Written for version 0.2.2 of `eval.schema.json` (github.com/evaleval/every_eval_ever). A result there must have a number,
-so what is unmeasurable has no result; its name is listed under `source_metadata.additional_details.unmeasurable`. The schema knows
-"lower is better" only: for a statistic whose ideal lies in between, the ideal is given beside it and the flag says so.
+Written for version 0.2.2 of `eval.schema.json` (github.com/evaleval/every_eval_ever). A result there must have a
+number, so what is unmeasurable has no result; its name is listed under `source_metadata.additional_details`. The schema
+knows "lower is better" or not: for a statistic whose ideal lies in between, the ideal and a note stand beside the flag.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _name(estimate: Mapping[str, Any]) -> str:
 
 
 def _model_id(variant: Variant) -> str:
-    """`developer/model` as the schema wants it: a hub id as it is, else `local/REFERENCE`; compressed ones by checkpoint."""
+    """`developer/model`: a hub id as it is, else `local/REFERENCE`; models other than the dense one by checkpoint."""
     model = variant.audit.get("model", {})
     reference = str(model.get("reference") or variant.label).partition("@")[0]
     is_hub_id = reference.count("/") == 1 and not reference.startswith((".", "/", "~")) and ":" not in reference

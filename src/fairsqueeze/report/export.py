@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 def long_rows(results: Results) -> list[dict[str, Any]]:
-    """One row per model × measure × statistic × axis, numbers unrounded, its change against the dense model beside it."""
+    """One row per model × measure × statistic × axis, unrounded, its change against the dense model beside it."""
     rows = []
     for variant in results.variants:
         model, facts = variant.audit.get("model", {}), variant.footprint

@@ -1,4 +1,4 @@
-"""The figures of a report: which charts these results fill, each with a caption and a text for those who can't see it."""
+"""The figures of a report: which charts these results fill, each with a caption and its content in words."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def _against_sparsity(results: Results, measure: str, statistics: Sequence[str])
     for statistic in statistics:
         rows = estimate_rows(results, measure, statistic)
         kind = "Corrected bias" if statistic.startswith("corrected") else "Published statistic"
-        caption = f"{kind} of {measure} against measured sparsity. Whiskers: 95 % intervals. Solid line: ideal; dashed: chance."
+        caption = f"{kind} of {measure} against measured sparsity. Whiskers: 95 % intervals. "
+        caption += "Solid line: ideal; dashed: chance."
         if any(r["unmeasurable"] for r in rows):
             caption += " Hollow symbols on the lower edge: unmeasurable."
         yield Figure(_file(measure, statistic), measure_title(measure), by_sparsity(rows), caption, _alt(rows))

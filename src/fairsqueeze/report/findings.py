@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,25 @@ def findings(results: Results) -> list[Finding]:
     return found
 
 
+def in_short(results: Results) -> list[str]:
+    """One sentence per kind of evidence: how many compressed models are worse, better, unchanged or unmeasurable."""
+    compared = [v for v in results.of_kind("compressed") if v.comparison is not None]
+    if not compared:
+        return []
+    sentences = [f"Against the dense model, of {len(compared)} compressed: {_tally([v.verdict for v in compared])}."]
+    for measure in results.measures:
+        statistic = corrected_statistic(results.statistics(measure))
+        changes = [c for v in compared if statistic and (c := v.change(measure, statistic)) is not None]
+        if statistic and changes:
+            what = f"{statistic_title(statistic)} on {measure_title(measure)}"
+            sentences.append(_sentence(f"{what}: {_tally([c['verdict'] for c in changes])}."))
+    return sentences
+
+
+def _tally(verdicts: Sequence[str]) -> str:
+    return ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+
+
 def _standing(results: Results, variant: Variant) -> Iterator[Finding]:
     """Where the dense model itself stands, for measures whose interval leaves zero on one side."""
     for measure in results.measures:
@@ -45,9 +64,7 @@ def _standing(results: Results, variant: Variant) -> Iterator[Finding]:
             continue
         what = f"{statistic_title(statistic)} on {measure_title(measure)}"
         if undefined_word(own) == "unmeasurable":
-            text = (
-                f"{what} can't be measured (n = {_n(own)}): too little competence on the control. That is not fairness."
-            )
+            text = f"{what} can't be measured (n = {_n(own)}): too little competence on the control."
             yield Finding("unclear", variant.label, _sentence(text))
         elif own["low"] is not None and (own["low"] > 0 or own["high"] < 0):
             way = "toward" if own["low"] > 0 else "against"
@@ -69,8 +86,8 @@ def _bias_changes(results: Results, variant: Variant) -> Iterator[Finding]:
             yield Finding(verdict, variant.label, _sentence(text))
         elif verdict == "unmeasurable":
             text = (
-                f"{what} can't be measured (n = {_n(change)}): one of the two models shows too little competence on the "
-                "control. That is not the same as being fair."
+                f"{what} can't be measured (n = {_n(change)}): one of the two models shows too little "
+                "competence on the control. That is not the same as being fair."
             )
             yield Finding("unclear", variant.label, _sentence(text))
         else:

@@ -15,7 +15,7 @@ from fairsqueeze.report.cards import cards
 from fairsqueeze.report.charts import svg
 from fairsqueeze.report.details import change_sections, footprint_rows, measure_sections, provenance_rows
 from fairsqueeze.report.figures import figures, save_figures
-from fairsqueeze.report.findings import Finding, findings
+from fairsqueeze.report.findings import Finding, findings, in_short
 from fairsqueeze.report.labels import measure_title, verdict_text
 from fairsqueeze.report.results import Results
 from fairsqueeze.report.summary import summary_cells, summary_columns, summary_rows
@@ -57,6 +57,7 @@ def render(results: Results) -> str:
         .get_template("page.html.j2")
         .render(
             results=results,
+            in_short=in_short(results),
             groups=_grouped(findings(results)),
             columns=columns,
             rows=[(row, summary_cells(row, columns)) for row in rows],

@@ -1,4 +1,4 @@
-"""Results: the plain values that every report is made from. No model, no store and no statistics are needed any more."""
+"""Results: the plain values that every report is made from. No model and no store are needed any more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Variant:
-    """One model of the report: its audit (`fairsqueeze.audit/1`) and, unless it is the base, its comparison with the base.
+    """One model of the report: its audit and, unless it is the base itself, its comparison with the base.
 
     Args:
         label: what the reader calls it: `magnitude.linear 50 %`.

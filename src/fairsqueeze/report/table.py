@@ -29,7 +29,7 @@ _VERDICT_STYLE = {"worse": "bold red", "better": "green", "unmeasurable": "yello
 
 
 def summary_table(results: Results) -> Table:
-    """One row per model: zeros, size, performance, published bias statistics, corrected bias, verdict. Fits 100 columns."""
+    """One row per model: zeros, size, performance, published statistics, corrected bias, verdict; fits 100 columns."""
     columns = summary_columns(results, TERMINAL_FAMILIES, performance=1)
     table = _table(results.name)
     for column in columns:
