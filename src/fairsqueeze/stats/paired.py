@@ -3,7 +3,7 @@
 **Direction.** Where a statistic has a better direction (a task, or competence: higher) the difference decides. For a
 bias with an ideal, worse means *farther from the ideal* on either side. |other - ideal| > |base - ideal| exactly when
 the difference d = other - base and the sum s = (other - ideal) + (base - ideal) have the same sign. So "worse" is said
-where d and s both differ from 0 with one sign, "better" where they do with opposite signs. Each error of either needs a false
+where d and s both differ from 0 with one sign, "better" where they do with opposite signs. Each error needs a false
 alarm in d or in s, so the joint test keeps the level of one (intersection-union test, Berger 1982), and nothing is
 estimated of |.|, whose bootstrap is biased near 0. A d that differs from 0 without s (a bias that went through the
 ideal and out on the other side) is "changed".
