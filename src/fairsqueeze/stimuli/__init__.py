@@ -1,0 +1,1 @@
+"""Stimuli: how data files become texts, and the matched texts (controls, neutral contexts) beside them."""

@@ -1,0 +1,1 @@
+"""Word sets, sentence templates and statistics of the word and sentence embedding association tests (WEAT, SEAT)."""
