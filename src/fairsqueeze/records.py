@@ -78,6 +78,8 @@ def select(frame: Frame, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _array(column: pa.Array) -> np.ndarray:
+    if pa.types.is_null(column.type):
+        return np.full(len(column), math.nan)
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if pa.types.is_boolean(column.type):

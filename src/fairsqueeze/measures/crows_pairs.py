@@ -144,6 +144,8 @@ def _row(
         answer |= _prior(preference, control, [scores[side].neutral if scores[side] else None for side in SIDES])
     if status == "ok" and control is None:
         status = "no control: no span of another axis"
+    elif status == "ok" and neutral and answer["control_prior"] is None:
+        status = "no neutral scores: nothing differs in the neutral sentences"
     n_tokens = sum(score.n for score in scores.values() if score is not None)
     return [item.row(preference, control, answer=answer, n_tokens=n_tokens, status=status)]
 

@@ -83,7 +83,11 @@ def _row(item: Item, answers: Answers, published: Callable[[TokenScores], float]
     answer["one_word"] = all(item.content[letter]["span"] == item.content[letter]["word"] for letter in LETTERS)
     contrast = _contrasts(*(logprob[letter] for letter in LETTERS))
     answer |= _prior(contrast, [neutral[letter] for letter in LETTERS])
-    status = "ok" if None not in contrast else "an option has no word in the place of BLANK"
+    status = "ok"
+    if None in contrast:
+        status = "an option has no word in the place of BLANK"
+    elif answer["preference_prior"] is None:
+        status = "no neutral scores: a sentence is not the context with one BLANK filled"
     n_tokens = sum(answers[letter].n_tokens for letter in LETTERS if letter in answers)
     return [item.row(*contrast, answer=answer, n_tokens=n_tokens, status=status)]
 
