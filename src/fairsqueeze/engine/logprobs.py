@@ -119,7 +119,7 @@ class Scorer:
         if self._uniform is not None and self._uniform < 9:
             return False
         passages = _probe_passages(self._model)
-        plain = [scores[0] for scores in self.score([row_of([passage]) for passage in passages])]
+        plain = [self.score([row_of([passage])])[0][0] for passage in passages]
         try:
             # Two rows of different length, so that padding is tried too.
             trees = self.score([row_of(passages), row_of(passages[:2])])[0]

@@ -100,9 +100,12 @@ def _chosen(reader: Reader, request: PseudoLogProb, tokens: Tokens) -> list[int]
 
 def _in_place(reader: Reader, word: str) -> str:
     """`word` as it has to be given to the tokeniser to get the tokens it has in the middle of a sentence."""
-    alone = reader.tokenizer.encode(word, add_special_tokens=False)
+    if not word:
+        return word
+    after_blank = reader.tokenizer.encode(f" {word}", add_special_tokens=False)
     within = reader.tokenizer.encode(f"a {word}", add_special_tokens=False)
-    return word if within[len(within) - len(alone) :] == alone else f" {word}"
+    tells = after_blank != reader.tokenizer.encode(word, add_special_tokens=False)
+    return f" {word}" if tells and within[-len(after_blank) :] == after_blank else word
 
 
 def _candidate(reader: Reader, context: str, candidate: str, masked: tuple[int, ...], mask: int) -> int | None:
