@@ -34,6 +34,7 @@ from fairsqueeze.engine.requests import (
 from fairsqueeze.engine.usage import Usage
 from fairsqueeze.engine.vectors import Pooled, Pooler, Static, plan_sentence, plan_static, static_vectors
 from fairsqueeze.errors import ModelError, NonFinite
+from fairsqueeze.models.finite import check_finite
 from fairsqueeze.models.model import Model
 
 Progress = Callable[[int, int], None]
@@ -82,6 +83,7 @@ class Engine:
         """
         asked = list(requests)
         self.check(asked)
+        check_finite(self.model)
         start = time.perf_counter()
         try:
             self._run(self._unanswered(asked), progress or _silent)

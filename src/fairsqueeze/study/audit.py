@@ -12,7 +12,7 @@ from fairsqueeze.records import frame_of, table_of
 from fairsqueeze.registry import call_with
 from fairsqueeze.spec import Spec
 from fairsqueeze.stats.estimate import Estimate, estimates_of
-from fairsqueeze.study.evaluation import Evaluation, defaults_for, prepare, spec_of
+from fairsqueeze.study.evaluation import Evaluation, declared_of, defaults_for, prepare, spec_of
 from fairsqueeze.study.progress import Progress, Silent
 from fairsqueeze.study.provenance import Stopwatch, command, libraries, machine
 from fairsqueeze.study.store import Store
@@ -73,7 +73,11 @@ class AuditOptions:
         if self.measures is None and self.tasks is None:
             measures, tasks = defaults_for(kind)
             return [*tasks, *measures]
-        return [*map(spec_of, self.tasks or ()), *map(spec_of, self.measures or ())]
+        tasks, measures = [*map(spec_of, self.tasks or ())], [*map(spec_of, self.measures or ())]
+        for role, specs in (("task", tasks), ("measure", measures)):
+            for spec in specs:
+                declared_of(spec, role)
+        return [*tasks, *measures]
 
 
 def audit(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairsqueeze.assets.locate import Located, locate
-from fairsqueeze.errors import AssetError, ModelError, StudyError
+from fairsqueeze.errors import AssetError, ModelError, StudyError, UnknownName
 from fairsqueeze.items import Item, sample
 from fairsqueeze.registry import Kind, Measure, call_with, checked_settings, measures, tasks
 from fairsqueeze.spec import Spec, canonical_json, content_id
@@ -79,9 +79,17 @@ def defaults_for(kind: Kind) -> tuple[list[Spec], list[Spec]]:
     )
 
 
-def declared_of(spec: Spec) -> Measure:
-    """The measure or task that `spec` names; UnknownName with near matches over both registries' own kind."""
-    return tasks.get(spec.name) if spec.name in tasks else measures.get(spec.name)
+def declared_of(spec: Spec, role: str | None = None) -> Measure:
+    """The measure or task that `spec` names; `role` ("measure" or "task") says which it must be.
+
+    Raises UnknownName with near matches, or saying that the name is of the other role.
+    """
+    if role is None:
+        role = "task" if spec.name in tasks else "measure"
+    own, other = (tasks, measures) if role == "task" else (measures, tasks)
+    if spec.name not in own and spec.name in other:
+        raise UnknownName(f"{spec.name!r} is a {other.kind}, not a {own.kind}.", f"Name it as a {other.kind}.")
+    return own.get(spec.name)
 
 
 def prepare(specs: Sequence[Spec], kind: Kind, *, limit: int | None, seed: int) -> list[Evaluation]:

@@ -85,7 +85,7 @@ class Study(BaseModel):
             for index, value in enumerate(getattr(self, part)):
                 with _lines(path, root, (part, index)):
                     spec = spec_of(value)
-                    checked_settings(declared_of(spec), spec.parameters)
+                    checked_settings(declared_of(spec, part.removesuffix("s")), spec.parameters)
         for index, pipeline in enumerate(self.pipelines):
             with _lines(path, root, ("pipelines", index)):
                 for variant in _span(pipeline):

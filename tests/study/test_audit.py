@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from fairsqueeze.errors import ModelError, NonFinite, StoreError, StudyError, UnknownName
+from fairsqueeze.models.load import load
+from fairsqueeze.study.audit import AuditOptions, audit
+from fairsqueeze.study.compare import compare
+from fairsqueeze.study.store import Store
+
+pytestmark = pytest.mark.usefixtures("small_registry")
+ASKED = {"measures": ["pairs.sum"], "tasks": ["fluency"], "timing": False}
+
+
+def test_an_audit_keeps_the_contract(tiny_folder: Path, tmp_path: Path) -> None:
+    document = audit(tiny_folder, out=tmp_path / "a", **ASKED).to_json()
+    assert document["schema"] == "fairsqueeze.audit/1"
+    assert set(document) == {"schema", "model", "footprint", "estimates", "warnings", "provenance"}
+    assert {"reference", "id", "parameters"} <= set(document["model"])
+    for estimate in document["estimates"]:
+        assert {"measure", "statistic", "axis", "value", "low", "high", "n", "n_undefined", "ideal", "chance"} <= set(estimate)
+    named = {(e["measure"], e["statistic"], e["axis"]) for e in document["estimates"]}
+    assert {("pairs.sum", "share", None), ("pairs.sum", "share", "one"), ("pairs.sum", "corrected_bias", None)} <= named
+    assert ("fluency", "logprob", None) in named
+    assert json.loads((tmp_path / "a" / "audit.json").read_text())["model"]["id"] == document["model"]["id"]
+
+
+def test_the_same_call_again_computes_nothing(tiny_folder: Path, tmp_path: Path) -> None:
+    first = audit(tiny_folder, out=tmp_path, **ASKED)
+    again = audit(tiny_folder, out=tmp_path, **ASKED)
+    assert first.provenance["computed"] == ["fluency", "pairs.sum"]
+    assert again.provenance["computed"] == []
+    assert [e.to_json() for e in first.estimates] == [e.to_json() for e in again.estimates]
+
+
+@pytest.mark.parametrize("changed", [{"limit": 8}, {"dtype": "bfloat16"}])
+def test_what_changes_the_numbers_is_computed_anew(tiny_folder: Path, tmp_path: Path, changed: dict) -> None:
+    audit(tiny_folder, out=tmp_path, **ASKED)
+    if "dtype" in changed:
+        with pytest.raises(StoreError, match="another model"):
+            audit(tiny_folder, out=tmp_path, **ASKED, **changed)
+    else:
+        assert len(audit(tiny_folder, out=tmp_path, **ASKED, **changed).provenance["computed"]) == 2
+
+
+def test_an_edited_model_is_another_model_and_never_meets_the_cache_of_the_first(tiny_folder: Path, tmp_path: Path) -> None:
+    model = load(str(tiny_folder))
+    audit(model, out=tmp_path, **ASKED)
+    next(iter(model.network.parameters())).data[0, 0] += 1
+    with pytest.raises(StoreError, match="another model"):
+        audit(model, out=tmp_path, **ASKED)
+    assert audit(model, **ASKED).provenance["computed"]
+
+
+def test_a_sample_is_named_in_the_warnings(tiny_folder: Path) -> None:
+    found = audit(tiny_folder, limit=6, **ASKED)
+    assert any("a sample of 6 of 16 items" in w for w in found.warnings)
+    assert {r: n for r, n in [("pairs.sum", found.tables["pairs.sum"].num_rows)]} == {"pairs.sum": 6}
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "says"),
+    [
+        ({"measures": ["pairs.smu"]}, UnknownName, "pairs.sum"),
+        ({"measures": ["crows_pairs.unchanged"]}, ModelError, "masked"),
+        ({"measures": ["pairs.sum:depth=3"]}, Exception, "depth"),
+    ],
+)
+def test_what_can_not_be_asked_is_refused_before_the_weights_are_loaded(
+    tiny_folder: Path, tmp_path: Path, asked: dict, error: type, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairsqueeze.models.load.load", lambda *a, **k: pytest.fail("the model was loaded"))
+    with pytest.raises(error, match=says):
+        audit(tiny_folder, out=tmp_path / "out", **asked)
+
+
+def test_a_nan_model_is_an_error_and_writes_no_record(tiny_folder: Path, tmp_path: Path) -> None:
+    model = load(str(tiny_folder))
+    model.network.model.layers[0].self_attn.q_proj.weight.data[0, 0] = float("nan")
+    with pytest.raises(NonFinite):
+        audit(model, out=tmp_path, **ASKED)
+    assert Store(tmp_path).steps() == []
+    assert not (tmp_path / "audit.json").exists()
+
+
+def test_a_damaged_record_is_computed_again_with_the_same_result(tiny_folder: Path, tmp_path: Path) -> None:
+    first = audit(tiny_folder, out=tmp_path, **ASKED)
+    for path in (tmp_path / "records").glob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:40])
+    again = audit(tiny_folder, out=tmp_path, **ASKED)
+    assert len(again.provenance["computed"]) == 2
+    assert [e.to_json() for e in first.estimates] == [e.to_json() for e in again.estimates]
+
+
+def test_comparing_a_model_with_itself_finds_nothing(tiny_folder: Path, tmp_path: Path) -> None:
+    found = compare(tiny_folder, tiny_folder, **ASKED)
+    assert found.verdict in ("no detectable change", "unmeasurable")
+    for comparison in found.comparisons:
+        if comparison.difference is not None:
+            assert comparison.difference == 0
+
+
+def test_folders_of_audits_are_compared_without_a_model(tiny_folder: Path, tmp_path: Path) -> None:
+    audit(tiny_folder, out=tmp_path / "a", **ASKED)
+    audit(f"reference:random:{tiny_folder}", out=tmp_path / "b", **ASKED)
+    found = compare(tmp_path / "a", tmp_path / "b", out=tmp_path / "c")
+    assert found.to_json()["schema"] == "fairsqueeze.compare/1"
+    assert {c.measure for c in found.comparisons} == {"pairs.sum", "fluency"}
+    assert (tmp_path / "c" / "compare.json").exists()
+
+
+def test_audits_of_different_samples_are_not_compared(tiny_folder: Path, tmp_path: Path) -> None:
+    audit(tiny_folder, out=tmp_path / "a", limit=6, **ASKED)
+    audit(tiny_folder, out=tmp_path / "b", limit=8, **ASKED)
+    with pytest.raises(StudyError, match="different items"):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("which", ["random", "constant", "destroyed"])
+def test_reference_models_are_unmeasurable_never_fair(tiny_folder: Path, which: str) -> None:
+    found = audit(f"reference:{which}:{tiny_folder}", **ASKED)
+    corrected = [e for e in found.estimates if e.statistic == "corrected_bias" and e.axis is None]
+    assert corrected[0].status == "unmeasurable"
+    assert corrected[0].value is None
+    assert not found.measurable
+
+
+def _audit_slowly(folder: str, out: str) -> None:
+    """In a child: the first measure is written, then the child waits to be killed in the second."""
+    from fairsqueeze.study import audit as module
+
+    real = module.table_of
+
+    def slow(rows, **named):
+        if named["measure"] == "pairs.sum":
+            Path(out, "second-begun").touch()
+            time.sleep(60)
+        return real(rows, **named)
+
+    module.table_of = slow
+    module.audit(folder, AuditOptions(["pairs.sum"], ["fluency"], timing=False), out=out)
+
+
+def test_kill_minus_nine_loses_at_most_the_measure_in_hand(tiny_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    child = multiprocessing.get_context("fork").Process(target=_audit_slowly, args=(str(tiny_folder), str(out)))
+    child.start()
+    deadline = time.monotonic() + 60
+    while not (out / "second-begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert len(Store(out).steps()) == 1
+    again = audit(tiny_folder, AuditOptions(["pairs.sum"], ["fluency"], timing=False), out=out)
+    assert again.provenance["computed"] == ["pairs.sum"]
