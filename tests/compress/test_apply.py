@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 import torch
 
+from fairsqueeze.compress import apply
 from fairsqueeze.compress.apply import compress, layer_seed, oriented, pipeline
-from fairsqueeze.compress.selection import selected
 from fairsqueeze.errors import BadSetting, ModelError, NonFinite, UnknownName
+from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.registry import Method, methods
 from fairsqueeze.spec import Spec
 from fairsqueeze.testing.tiny import tiny_model
@@ -55,7 +58,7 @@ def test_rows_are_checked_one_by_one_also_where_a_layer_is_stored_transposed(mon
 def test_a_selection_is_checked_as_a_whole(monkeypatch):
     def rule(model, *, sparsity: float):
         """Zero one weight."""
-        next(iter(selected(model.network, "linear"))).parameter.view(-1)[0] = 0
+        next(iter(weight_matrices(model.network, "linear"))).parameter.view(-1)[0] = 0
 
     declare(monkeypatch, rule, grain="model", exact_over="selection")
     with pytest.raises(ModelError, match=r"the selection has 1 zeros"):
@@ -125,7 +128,7 @@ def test_half_precision_models_keep_their_type():
 
 def test_weights_are_handed_over_as_out_by_in():
     network = tiny_model("gpt2").network
-    shapes = {tuple(oriented(ref).shape) for ref in selected(network, "linear")}
+    shapes = {tuple(oriented(ref).shape) for ref in weight_matrices(network, "linear")}
     assert shapes == {(96, 32), (32, 32), (64, 32), (32, 64)} or shapes == {(96, 32), (32, 32), (128, 32), (32, 128)}
 
 
@@ -137,3 +140,9 @@ def test_layer_seeds_are_fixed_and_differ_by_seed_and_name():
 
 
 EXPECTED_SEED = int("bc4228da9aaa6a8d", 16) >> 1
+
+
+def test_the_example_in_the_documentation_runs():
+    outcome = doctest.testmod(apply)
+    assert outcome.attempted >= 3
+    assert outcome.failed == 0

@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 from fairsqueeze.compress.apply import compress, pipeline
 from fairsqueeze.compress.cut import drop_count
 from fairsqueeze.compress.magnitude import magnitude_all, magnitude_linear
-from fairsqueeze.compress.random import random_linear
+from fairsqueeze.compress.random_pruning import random_linear
 from fairsqueeze.spec import Spec
 from fairsqueeze.testing.tiny import tiny_model
 

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from fairsqueeze.compress.proof import Zeros, check_floats, prove
-from fairsqueeze.compress.selection import selected
 from fairsqueeze.errors import ModelError
-from fairsqueeze.models.anatomy import WeightRef
+from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Method, call_with, checked_settings, methods
 from fairsqueeze.spec import Spec, content_id
@@ -92,7 +91,7 @@ def _step(spec: Spec | Mapping[str, Any], seed: int) -> _Step:
 
 def _apply(model: Model, step: _Step) -> dict[str, Any]:
     """Apply one step to `model` in place; returns what was measured."""
-    refs = selected(model.network, step.method.selects)
+    refs = weight_matrices(model.network, step.method.selects)
     if not refs:
         raise ModelError(
             f"{step.method.name} finds nothing to compress in {model.reference}.",
@@ -104,7 +103,7 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
         if step.method.grain == "model":
             seeds = {"seed": step.seed} if step.method.seeded else {}
             step.method.function(model, **step.settings, **seeds)
-            refs = selected(model.network, step.method.selects)
+            refs = weight_matrices(model.network, step.method.selects)
         else:
             _apply_to_weights(refs, step)
     return prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over))

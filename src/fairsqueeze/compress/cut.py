@@ -1,4 +1,4 @@
-"""Cut: which scores are the smallest, to the last one, over one tensor or over many, without sorting or joining them."""
+"""Cut: which scores are the smallest, to the last one, over one tensor or many, without sorting or joining them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Cut:
 
 
 def drop_count(sparsity: float, n: int) -> int:
-    """How many of `n` weights a sparsity in [0, 1) means: the nearest whole number (halves to even, as torch rounds)."""
+    """How many of `n` weights a sparsity in [0, 1) means: the nearest whole number (halves to even, as in torch)."""
     return round(sparsity * n)
 
 
@@ -79,7 +79,7 @@ def below(score: Tensor, cut: Cut) -> tuple[Tensor, int]:
 
 
 def zero_smallest(weight: Tensor, score: Tensor, count: int) -> Tensor:
-    """A copy of `weight` in which the `count` weights of smallest |score| are zero; ties go first come, first zeroed."""
+    """A copy of `weight` in which the `count` weights of smallest |score| are zero; of equal ones the first."""
     if count == 0:
         return weight.clone()
     mask, _ = below(score, cut_at([score], count))

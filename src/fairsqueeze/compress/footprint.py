@@ -17,7 +17,8 @@ from fairsqueeze.models.model import Model
 
 NOTE = (
     "Zeros scattered over a matrix save neither time nor memory by themselves: they are stored and multiplied like any "
-    "other number. bytes_sparse, bytes_zstd and skipping_zeros say what a format or kernel that leaves them out could save."
+    "other number. bytes_sparse, bytes_zstd and skipping_zeros say what a format or kernel that leaves them out could "
+    "save."
 )
 
 

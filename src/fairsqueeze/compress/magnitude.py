@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fairsqueeze.compress.cut import below, cut_at, drop_count, zero_smallest
-from fairsqueeze.compress.selection import selected
+from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Range, model_rule, weight_rule
 
@@ -67,8 +67,8 @@ def magnitude_linear(weight: Tensor, *, sparsity: Sparsity) -> Tensor:
         A new weight of the same shape and type.
 
     Source:
-        "l1-unstructured-linear" of the study: `prune.l1_unstructured` on every `nn.Linear`, classifier included. GPT-2's
-        Conv1D is a linear layer here. A head that is tied to the embedding is an embedding and stays.
+        "l1-unstructured-linear" of the study: `prune.l1_unstructured` on every `nn.Linear`, classifier included.
+        GPT-2's Conv1D is a linear layer here. A head that is tied to the embedding is an embedding and stays.
     """
     return zero_smallest(weight, weight, drop_count(sparsity, weight.numel()))
 
@@ -100,7 +100,7 @@ def magnitude_global(model: Model, *, sparsity: Sparsity) -> None:
 
 @model_rule(
     "magnitude.global_attention",
-    selects="query_key_value",
+    selects="attention",
     exact_over="selection",
     family="magnitude",
     source=_STUDY.format("global-unstructured-attention", "global_unstructured"),
@@ -118,12 +118,12 @@ def magnitude_global_attention(model: Model, *, sparsity: Sparsity) -> None:
         "global-unstructured-attention" ("Global L1 AH") of the study: Q, K and V of all layers, not the output
         projection. Where query, key and value are one fused matrix, this whole matrix counts.
     """
-    _zero_smallest_of_all(model, "query_key_value", sparsity)
+    _zero_smallest_of_all(model, "attention", sparsity)
 
 
 @torch.no_grad()
 def _zero_smallest_of_all(model: Model, select: str, sparsity: float) -> None:
-    weights = [ref.parameter for ref in selected(model.network, select)]
+    weights = [ref.parameter for ref in weight_matrices(model.network, select)]
     count = drop_count(sparsity, sum(w.numel() for w in weights))
     if count == 0:
         return

@@ -94,7 +94,7 @@ def prove(method: Method, settings: Mapping[str, Any], before: Zeros, after: Zer
                     "This is a fault of the method; nothing is returned.",
                 )
     zeros, weights = after.total
-    shares = [float(z.sum() / n.sum()) for z, n in zip(after.zeros, after.sizes, strict=True)]
+    shares = [int(z.sum()) / int(n.sum()) for z, n in zip(after.zeros, after.sizes, strict=True)]
     return {
         "matrices": len(after.names),
         "weights": weights,
