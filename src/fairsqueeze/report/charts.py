@@ -42,7 +42,7 @@ def estimate_rows(
     row), `sparsity` (percent), `value, low, high, ideal, chance, n, unmeasurable, statistic, measure`, and
     `performance` (the value of the task statistic named by `performance`, or None).
     """
-    rows = []
+    rows: list[Row] = []
     for variant in results.variants:
         estimate = variant.estimate(measure, statistic)
         if estimate is None:
@@ -172,8 +172,10 @@ def svg(chart: alt.TopLevelMixin, prefix: str, *, inherit: bool = False) -> str:
     import vl_convert
 
     text = vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=_vegalite_version())
-    text = re.sub(r'\bid="', f'id="{prefix}-', text)
-    text = text.replace("url(#", f"url(#{prefix}-")
+    names = dict.fromkeys(re.findall(r'\bid="([^"]+)"', text))  # vega numbers on from chart to chart
+    for index, name in enumerate(names):
+        own = f"{prefix}-{index}"
+        text = text.replace(f'id="{name}"', f'id="{own}"').replace(f"url(#{name})", f"url(#{own})")
     return text.replace(INK, "currentColor") if inherit else text
 
 

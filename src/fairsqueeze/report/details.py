@@ -67,14 +67,14 @@ def measure_sections(results: Results) -> list[Section]:
 
 def change_sections(results: Results) -> list[Section]:
     """Per compared model: its paired differences from the dense model, over all items and then by axis."""
-    heads = ["measure", "statistic", "dense", "this model", "difference", "95 % interval", "n", "detectable from"]
+    heads = ["measure", "statistic", "dense", "this model", "difference", "p", "n", "detectable from", "changed sides"]
     sections = []
     for index, variant in enumerate(v for v in results.variants if v.comparison is not None):
         overall = [_change_row(c) for c in variant.comparisons if c.get("axis") is None]
         by_axis = [_change_row(c) for c in variant.comparisons if c.get("axis") is not None]
-        grids = [Grid(f"{variant.label}: all items", [*heads, "changed sides", "verdict"], overall, open=True)]
+        grids = [Grid(f"{variant.label}: all items", [*heads, "verdict"], overall, open=True)]
         if by_axis:
-            grids.append(Grid(f"{variant.label}: by axis", [*heads, "changed sides", "verdict"], by_axis))
+            grids.append(Grid(f"{variant.label}: by axis", [*heads, "verdict"], by_axis))
         title = f"{variant.label} (reference)" if variant.kind == "reference" else variant.label
         sections.append(Section(title, f"change-{index}", grids, verdict_text(variant.verdict)))
     return sections
@@ -90,10 +90,11 @@ def footprint_rows(results: Results) -> Grid:
         "MB dense",
         "MB sparse",
         "MB zstd",
-        "bits per weight",
+        "bits per weight, zstd",
         "GFLOPs per token",
+        "if zeros cost nothing",
         "tokens per second",
-        "time against dense",
+        "speed against dense",
     ]
     return Grid("What each model costs, measured", heads, [_footprint_row(v) for v in results.variants], open=True)
 
@@ -104,7 +105,7 @@ def provenance_rows(results: Results) -> list[tuple[str, list[tuple[str, str]]]]
 
 
 def _heads(results: Results) -> list[str]:
-    return [*(v.label for v in results.variants), "n", "undefined", "ideal", "chance"]
+    return ["n", "undefined", "ideal", "chance", *(v.label for v in results.variants)]
 
 
 def _cells(results: Results, measure: str, statistic: str, axis: str | None) -> list[Cell]:
@@ -113,7 +114,7 @@ def _cells(results: Results, measure: str, statistic: str, axis: str | None) -> 
     known = [e for e in found if e is not None]
     counts = [_span([e.get(key) for e in known]) for key in ("n", "n_undefined")]
     ideals = [_span([e.get(key) for e in known], statistic) for key in ("ideal", "chance")]
-    return [*cells, *map(Cell, counts), *map(Cell, ideals)]
+    return [*map(Cell, counts), *map(Cell, ideals), *cells]
 
 
 def _span(values: Sequence[Any], statistic: str | None = None) -> str:
@@ -133,34 +134,57 @@ def _unit(statistic: str) -> str:
 def _change_row(change: Mapping[str, Any]) -> list[Cell]:
     axis = change.get("axis")
     measure = measure_title(change["measure"])
-    flips = ", ".join(f"{_words(k)} {_plain(v)}" for k, v in (change.get("flips") or {}).items() if v is not None)
+    base, other, difference, interval, n, detectable = change_cells(change)
     return [
         Cell(f"{measure}, {axis}" if axis else measure),
         Cell(statistic_title(change["statistic"])),
-        *map(Cell, change_cells(change)),
-        Cell(flips or MISSING),
+        Cell(base),
+        Cell(other),
+        Cell(difference, interval),
+        Cell(_p(change)),
+        Cell(n),
+        Cell(detectable),
+        Cell(_flips(change.get("flips"))),
         Cell(verdict_text(change["verdict"])),
     ]
 
 
+def _p(change: Mapping[str, Any]) -> str:
+    """The p-value, after Holm over the axes where there is one."""
+    p = change.get("p_adjusted") if change.get("p_adjusted") is not None else change.get("p")
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _flips(flips: Mapping[str, Any] | None) -> str:
+    """`61 up, 44 down`: items that changed sides toward the stereotype (a task: the right answer), and away from it."""
+    if not flips:
+        return MISSING
+    return f"{flips['up']:,} up, {flips['down']:,} down"
+
+
 def _footprint_row(variant: Variant) -> list[Cell]:
     facts = variant.footprint
-    latency = facts.get("latency") or {}
-    flops = facts.get("flops_per_token")
-    ratio = latency.get("ratio_to_dense")
-    parameters = facts.get("parameters")
+    linear, bits, flops, latency = (
+        facts.get(key) or {} for key in ("linear", "bits_per_weight", "flops_per_token", "latency")
+    )
+    parameters, speedup = facts.get("parameters"), latency.get("speedup")
     texts = [
         variant.label,
         MISSING if parameters is None else f"{parameters:,}",
         percent(facts.get("sparsity")),
-        percent(facts.get("sparsity_linear")),
+        percent(linear.get("sparsity")),
         *(megabytes(facts.get(key)) for key in ("bytes_dense", "bytes_sparse", "bytes_zstd")),
-        number(facts.get("bits_per_weight")),
-        number(None if flops is None else flops / 1e9),
+        number(bits.get("zstd")),
+        *(number(None if flops.get(key) is None else flops[key] / 1e9) for key in ("dense", "skipping_zeros")),
         number(latency.get("tokens_per_s")),
-        MISSING if ratio is None else f"× {ratio:.2f}",
     ]
-    return [Cell(text) for text in texts]
+    speed = Cell(MISSING)
+    if speedup is not None and variant.kind != "dense":
+        low, high = (number(latency.get(key)) for key in ("speedup_low", "speedup_high"))
+        speed = Cell(f"× {speedup:.2f}", f"[{low}, {high}]")
+    return [*map(Cell, texts), speed]
 
 
 def _provenance(variant: Variant) -> list[tuple[str, str]]:

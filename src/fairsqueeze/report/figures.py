@@ -45,7 +45,7 @@ def figures(results: Results) -> list[Figure]:
         if corrected is None or not several:
             continue
         published = sorted((s for s in results.statistics(measure) if s in PUBLISHED), key=_ORDER.index)
-        found += _against_sparsity(results, measure, [*published, corrected])
+        found += _against_sparsity(results, measure, [*published[:1], corrected, *published[1:]])
         if performance is not None:
             rows = estimate_rows(results, measure, corrected, performance)
             if any(r["performance"] is not None and r["kind"] != "reference" for r in rows):

@@ -64,9 +64,10 @@ def _standing(results: Results, variant: Variant) -> Iterator[Finding]:
             continue
         what = f"{statistic_title(statistic)} on {measure_title(measure)}"
         if undefined_word(own) == "unmeasurable":
-            text = f"{what} can't be measured (n = {_n(own)}): too little competence on the control."
+            why = own.get("reason") or "it shows too little competence on the control"
+            text = f"{what} can't be measured (n = {_n(own)}): {why}."
             yield Finding("unclear", variant.label, _sentence(text))
-        elif own["low"] is not None and (own["low"] > 0 or own["high"] < 0):
+        elif None not in (own["low"], own["high"]) and (own["low"] > 0 or own["high"] < 0):
             way = "toward" if own["low"] > 0 else "against"
             text = f"it leans {way} stereotypes: {what} is {_with_interval(own)}, n = {_n(own)}; 0 would be none."
             yield Finding("plain", variant.label, _sentence(text))
@@ -85,10 +86,8 @@ def _bias_changes(results: Results, variant: Variant) -> Iterator[Finding]:
             text = f"{what} moved {moved} zero: {_from_to(change)}."
             yield Finding(verdict, variant.label, _sentence(text))
         elif verdict == "unmeasurable":
-            text = (
-                f"{what} can't be measured (n = {_n(change)}): one of the two models shows too little "
-                "competence on the control. That is not the same as being fair."
-            )
+            why = change.get("reason") or "one of the two models shows too little competence on the control"
+            text = f"{what} can't be measured (n = {_n(change)}): {why}. That is not the same as being fair."
             yield Finding("unclear", variant.label, _sentence(text))
         else:
             text = f"no detectable change of {what}: {_from_to(change)}{_detectable(change)}."

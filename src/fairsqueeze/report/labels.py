@@ -28,6 +28,8 @@ _STATISTICS = {
     "effect_size": "effect size",
     "corrected_bias": "corrected bias (raw)",
     "corrected_bias.prior": "corrected bias (prior-corrected)",
+    "corrected_bias.guessing": "corrected bias (guessing-corrected shares)",
+    "corrected_bias.signal_detection": "corrected bias (signal detection)",
     "competence": "shown competence (raw)",
     "competence.prior": "shown competence (prior-corrected)",
     "preference": "preference for the stereotype (raw)",
@@ -39,7 +41,10 @@ _STATISTICS = {
 }
 
 _UNITS = {
-    "share_stereotypical": "share, 0 to 1",
+    "share_stereotypical": "%",
+    "stereotype_score": "%",
+    "antistereotype_score": "%",
+    "share_ties": "%",
     "ss": "%",
     "lm_score": "%",
     "icat": "0 to 100",
@@ -57,9 +62,14 @@ _UNITS = {
     "accuracy": "share, 0 to 1",
 }
 
-_ONE_DECIMAL = frozenset({"ss", "lm_score", "icat"})
+_ONE_DECIMAL = frozenset({"ss", "lm_score", "icat", *(name for name, unit in _UNITS.items() if unit == "%")})
 
-MARKS = {"worse": "▼ worse", "better": "▲ better", "no detectable change": "= no detectable change"}
+MARKS = {
+    "worse": "▼ worse",
+    "better": "▲ better",
+    "changed": "◆ changed",
+    "no detectable change": "= no detectable change",
+}
 """Verdicts with a sign, so that nothing is said by colour alone."""
 
 
@@ -114,7 +124,7 @@ def number(value: float | None, statistic: str = "") -> str:
 
 def compact(value: float | None, statistic: str = "") -> str:
     """`number` with one digit less where there are three decimals, for narrow tables."""
-    if value is None or abs(value) >= 10 or statistic in _ONE_DECIMAL or statistic.startswith(("share", "accuracy")):
+    if value is None or abs(value) >= 10 or statistic in {*_ONE_DECIMAL, "accuracy"}:
         return number(value, statistic)
     return _signed(f"{value:.2f}")
 

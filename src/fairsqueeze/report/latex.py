@@ -35,7 +35,7 @@ _ESCAPES = {
     "×": r"$\times$",
 }
 
-_SIGNS = "▼▲="
+_SIGNS = "▼▲◆="
 
 
 def escape(text: str) -> str:

@@ -68,21 +68,22 @@ def compare_table(comparison: Mapping[str, Any], *, axes: bool = False) -> Table
     table = _table(f"{other} against {base}: {verdict_text(str(comparison.get('verdict', '')))}")
     _columns(table, ["measure"], no_wrap=True)
     _columns(table, ["statistic", "axis"] if axes else ["statistic"])
-    _columns(table, ["base", "other", "difference", "95 % interval", "n", "detectable\nfrom"], "right", no_wrap=True)
+    _columns(table, ["base", "other", "difference", "n", "detectable\nfrom"], "right", no_wrap=True)
     _columns(table, ["verdict"])
     for row in comparison.get("comparisons", ()):
         if row.get("axis") is not None and not axes:
             continue
         words = [row["measure"], row["statistic"], *([row.get("axis") or "all"] if axes else [])]
         style = _VERDICT_STYLE.get(row["verdict"], "")
-        cells = [*words, *change_cells(row)]
+        base_value, other_value, difference, interval, *rest = change_cells(row)
+        cells = [*words, base_value, other_value, f"{difference}\n{interval}".strip(), *rest]
         table.add_row(*map(Text, cells), Text(verdict_text(row["verdict"]), style=style))
     return table
 
 
 def change_cells(row: Mapping[str, Any]) -> list[str]:
     """Base, other, difference, interval, n and smallest detectable difference of one comparison, as texts."""
-    word = undefined_word(row) or "unmeasurable"
+    word = undefined_word(row) or "undefined"
     name = row["statistic"]
     values = [word if row.get(key) is None else number(row[key], name) for key in ("base", "other", "difference")]
     interval = interval_text({**row, "verdict": "ok"})
