@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from made_up_results import change, estimate
 
 from fairsqueeze.errors import StoreError, UnknownName
 from fairsqueeze.report.findings import findings, in_short
@@ -16,6 +16,8 @@ from fairsqueeze.report.page import render, report
 from fairsqueeze.report.results import Results, Variant
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+Make = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_every_chart_says_in_words_what_it_shows_and_every_table_has_a_caption(p
     assert page.count("<table") == page.count("<caption>")
 
 
-def test_data_is_escaped_wherever_it_comes_from(results: Results) -> None:
+def test_data_is_escaped_wherever_it_comes_from(results: Results, estimate: Make, change: Make) -> None:
     evil = '<script>alert("x")</script>&'
     dense = results.variants[0]
     audit = {
@@ -110,7 +112,7 @@ def test_data_is_escaped_wherever_it_comes_from(results: Results) -> None:
     assert reader.text.count('alert("x")') > 20
 
 
-def test_what_is_null_is_said_in_a_word_and_never_as_a_number(results: Results, page: str) -> None:
+def test_what_is_null_is_said_in_a_word_and_never_as_a_number(results: Results, page: str, estimate: Make) -> None:
     text = Reader(page).text
     assert not re.search(r"\b(nan|None|null|inf)\b", text)
     lost = results.variants[3]  # magnitude 70 %
@@ -125,7 +127,7 @@ def test_what_is_null_is_said_in_a_word_and_never_as_a_number(results: Results, 
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_number_that_is_not_finite_is_refused_loudly(bad: float) -> None:
+def test_a_number_that_is_not_finite_is_refused_loudly(bad: float, estimate: Make) -> None:
     with pytest.raises(StoreError, match="low of m share is"):
         Results("x", "", [Variant("a", "dense", {"estimates": [estimate("m", "share", 1.0, low=bad)]})])
 
@@ -186,7 +188,7 @@ def test_the_opening_counts_verdicts(results: Results) -> None:
     assert crows.endswith("CrowS-Pairs (causal_sum): 2 no detectable change, 2 unmeasurable.")
 
 
-def test_a_reference_row_whose_interval_overlaps_is_not_called_fairer(results: Results) -> None:
+def test_a_reference_row_whose_interval_overlaps_is_not_called_fairer(results: Results, estimate: Make) -> None:
     def with_share(value: float, half: float, kind: Any) -> Variant:
         rows = [estimate("m.a", "ss", value, half, ideal=50.0), estimate("m.a", "corrected_bias", 0.1, 0.2)]
         return Variant(kind, kind, {"estimates": rows})

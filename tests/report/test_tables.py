@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from made_up_results import estimate
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +13,8 @@ from fairsqueeze.report.labels import compact, interval_text, megabytes, number,
 from fairsqueeze.report.results import Results, Variant
 from fairsqueeze.report.summary import summary_columns
 from fairsqueeze.report.table import audit_table, compare_table, listing_table, summary_rows, summary_table
+
+Make = Callable[..., dict[str, Any]]
 
 
 def printed(table: Table, width: int = 120) -> str:
@@ -56,7 +60,7 @@ def test_the_summary_can_be_read_in_a_terminal(results: Results, width: int) -> 
         assert " ".join(line.split()) == f"magnitude.linear 50 % {numbers}"
 
 
-def test_raw_bias_is_named_raw_where_there_is_no_prior_corrected_one() -> None:
+def test_raw_bias_is_named_raw_where_there_is_no_prior_corrected_one(estimate: Make) -> None:
     rows = [estimate("seat.mean", "corrected_bias", 0.2, 0.1), estimate("seat.mean", "mean_abs_effect", 0.4, 0.1)]
     text = printed(summary_table(Results("x", "", [Variant("a", "dense", {"estimates": rows})])))
     assert "(raw)" in text
@@ -64,14 +68,14 @@ def test_raw_bias_is_named_raw_where_there_is_no_prior_corrected_one() -> None:
     assert "0.40" in text
 
 
-def test_a_model_that_was_not_asked_has_a_dash_not_a_zero() -> None:
+def test_a_model_that_was_not_asked_has_a_dash_not_a_zero(estimate: Make) -> None:
     asked = Variant("a", "dense", {"estimates": [estimate("m.x", "corrected_bias", 0.2, 0.1)]})
     rows = summary_rows(Results("x", "", [asked, Variant("b", "compressed", {"estimates": []})]))
     assert rows[1]["m.x.corrected_bias"] is None
     assert value_text(rows[1]["m.x.corrected_bias"]) == "–"
 
 
-def test_markup_in_a_label_is_printed_as_it_is() -> None:
+def test_markup_in_a_label_is_printed_as_it_is(estimate: Make) -> None:
     rows = [estimate("m.x", "corrected_bias", 0.2, 0.1)]
     text = printed(
         summary_table(Results("[bold]t[/bold]", "", [Variant("[red]a[/red]", "dense", {"estimates": rows})]))
@@ -129,7 +133,7 @@ def test_numbers_have_the_precision_that_suits_them(value: float | None, statist
     assert number(value, statistic) == shown
 
 
-def test_small_texts() -> None:
+def test_small_texts(estimate: Make) -> None:
     assert compact(0.214) == "0.21"
     assert compact(0.684, "accuracy") == "0.684"
     assert percent(0.3942) == "39.4 %"
