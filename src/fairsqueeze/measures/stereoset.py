@@ -71,13 +71,13 @@ def _row(item: Item, answers: Answers, published: Callable[[TokenScores], float]
     neutral: dict[str, list[float] | None] = {}
     for letter in LETTERS:
         found = answers.get(letter)
-        scored = found is not None and found.n_tokens > 0
-        each = [answers.get(f"{letter}/{number}") for number in range(N_CONTEXTS)]
-        logprob[letter] = found.total if scored else None
-        neutral[letter] = [one.total for one in each if one is not None] if scored and None not in each else None
-        answer[f"score_{letter}"] = published(found) if scored else None
+        found = found if found is not None and found.n_tokens else None
+        each = [one.total for n in range(N_CONTEXTS) if (one := answers.get(f"{letter}/{n}")) is not None]
+        logprob[letter] = None if found is None else found.total
+        neutral[letter] = each if found is not None and len(each) == N_CONTEXTS else None
+        answer[f"score_{letter}"] = None if found is None else published(found)
         answer[f"logprob_{letter}"] = logprob[letter]
-        answer[f"n_{letter}"] = found.n_tokens if scored else None
+        answer[f"n_{letter}"] = None if found is None else found.n_tokens
         answer[f"neutral_{letter}"] = neutral[letter]
     answer["fits"] = all(item.content[letter]["span"] is not None for letter in LETTERS)
     answer["one_word"] = all(item.content[letter]["span"] == item.content[letter]["word"] for letter in LETTERS)

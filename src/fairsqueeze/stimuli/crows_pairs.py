@@ -120,20 +120,17 @@ def _item(pair: Mapping[str, str], found: list[Difference], foreign: ForeignSpan
     more, less, axis = pair["sent_more"], pair["sent_less"], pair["bias_type"]
     antistereo = pair["stereo_antistereo"] == "antistereo"
     initial = [is_initial(more, d.first) for d in found]
-    words = [foreign.choose(pair[""], axis, _texts(pair, d)) for d in found]
-    if None in words:
-        control = None
-    else:
-        words = [capitalised(w) if first else w for w, first in zip(words, initial, strict=True)]
-        control = replaced(more, [d.first for d in found], words)
+    chosen = [foreign.choose(pair[""], axis, _texts(pair, d)) for d in found]
+    words = [capitalised(w) if first else w for w, first in zip(chosen, initial, strict=True) if w is not None]
+    control = replaced(more, [d.first for d in found], words) if len(words) == len(found) else None
     spans = [
         {
             "more": with_lead(more, d.first),
             "less": with_lead(less, d.second),
-            "control": None if control is None else ("" if first else " ") + word,
-            "initial": first,
+            "control": None if control is None else ("" if initial[place] else " ") + words[place],
+            "initial": initial[place],
         }
-        for d, word, first in zip(found, words, initial, strict=True)
+        for place, d in enumerate(found)
     ]
     shared = skeleton(more, less)
     cluster = f"sentence:{content_id(shared)}" if any(c.isalnum() for c in shared) else f"pair:{pair['']}"

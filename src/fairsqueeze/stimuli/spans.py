@@ -75,7 +75,7 @@ def _pieces(text: str) -> list[Slice]:
     return [match.span() for match in PIECE.finditer(text)]
 
 
-def _opcodes(first: str, a: list[Slice], second: str, b: list[Slice]) -> list[tuple[str, int, int, int, int]]:
+def _opcodes(first: str, a: list[Slice], second: str, b: list[Slice]) -> Sequence[tuple[str, int, int, int, int]]:
     words_a, words_b = [first[i:j] for i, j in a], [second[i:j] for i, j in b]
     return SequenceMatcher(None, words_a, words_b, autojunk=False).get_opcodes()
 
