@@ -64,7 +64,8 @@ def plan_candidates(reader: Reader, request: MaskCandidates) -> Plan:
     """One masked context for all candidates.
 
     A candidate is a single token in its place if the context with the candidate has the same tokens as the context
-    with the mask, but for the mask: so the tokeniser itself decides about blanks, case and word beginnings.
+    with the mask, but for the mask: so the tokeniser itself decides about blanks, case and word beginnings. The
+    unknown token stands for any word, so it counts as none.
     """
     mask = reader.mask
     text = _filled(request.context, reader.tokenizer.mask_token)
@@ -115,7 +116,9 @@ def _candidate(reader: Reader, context: str, candidate: str, masked: tuple[int, 
     pairs = set(zip(masked, ids, strict=True))
     at_mask = {token for before, token in pairs if before == mask}
     elsewhere_equal = all(before == token for before, token in pairs if before != mask)
-    return at_mask.pop() if elsewhere_equal and len(at_mask) == 1 and at_mask != {mask} else None
+    if not elsewhere_equal or len(at_mask) != 1 or at_mask & {mask, reader.tokenizer.unk_token_id}:
+        return None
+    return at_mask.pop()
 
 
 def _filled(context: str, text: str) -> str:
