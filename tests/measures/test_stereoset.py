@@ -136,11 +136,11 @@ def test_masked_by_hand() -> None:
     assert row.answer["n_s"] == 2
 
 
-def test_an_option_without_a_word_leaves_the_item_undefined_and_says_so() -> None:
+def test_an_option_without_a_word_is_undefined_and_the_row_says_so() -> None:
     one = item()
     one.content["u"]["word"] = None
     row = answered("masked", one, lambda *_: tokens(-1.0))
-    assert (row.preference, row.control, row.answer["score_u"]) == (None, None, None)
+    assert (row.preference, row.control, row.answer["score_u"]) == (0.0, None, None)
     assert row.status == "an option has no word in the place of BLANK"
     assert row.answer["score_s"] is not None
     empty = answered("masked", item(), from_letters({"s": tokens(), "a": tokens(-1.0), "u": tokens(-1.0)}))

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fairsqueeze.engine.requests import BlankFill, TextLogProb
-from fairsqueeze.stimuli.neutral import INITIAL, N_CONTEXTS, WITHIN, Neutral, contexts, corrected
-
-FLOATS = st.floats(-50, 50)
+from fairsqueeze.stimuli.neutral import INITIAL, N_CONTEXTS, WITHIN, Neutral, contexts
 
 
 def test_both_families_have_as_many_contexts_and_each_has_words_before_and_a_mark_after() -> None:
@@ -29,21 +23,3 @@ def test_a_masked_model_is_asked_for_the_whole_sentence() -> None:
     assert Neutral("It is", ".").filled(" kelp") == "It is kelp."
     assert Neutral("It is", ".").blank("kelp") == BlankFill("It is BLANK.", "kelp")
     assert Neutral("So.\n", " is.").blank("kelp") == BlankFill("So.\nBLANK is.", "kelp")
-
-
-def test_worked_example() -> None:
-    mean, each = corrected(2.0, [0.5, 1.0, -1.0, 1.5])
-    assert each == [1.5, 1.0, 3.0, 0.5]
-    assert mean == 1.5  # 6 / 4
-
-
-@pytest.mark.parametrize(("raw", "neutral"), [(None, [1.0]), (1.0, None), (1.0, [])])
-def test_undefined_stays_undefined(raw: float | None, neutral: list[float] | None) -> None:
-    assert corrected(raw, neutral) == (None, None)
-
-
-@given(FLOATS, st.lists(FLOATS, min_size=4, max_size=4), FLOATS)
-def test_a_constant_in_both_changes_nothing(raw: float, neutral: list[float], constant: float) -> None:
-    before, _ = corrected(raw, neutral)
-    after, _ = corrected(raw + constant, [value + constant for value in neutral])
-    assert after == pytest.approx(before, abs=1e-9)

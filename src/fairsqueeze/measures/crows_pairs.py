@@ -12,8 +12,9 @@ import numpy as np
 from fairsqueeze.engine.requests import PseudoLogProb, TextLogProb, TokenScores
 from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Card, Frame, Statistic, measure
+from fairsqueeze.stimuli.contrasts import contrasts, prior_corrected
 from fairsqueeze.stimuli.crows_pairs import read
-from fairsqueeze.stimuli.neutral import N_CONTEXTS, Neutral, contexts, corrected
+from fairsqueeze.stimuli.neutral import N_CONTEXTS, Neutral, contexts
 
 SIDES = ("more", "less", "control")
 Answers = Mapping[str, TokenScores]
@@ -131,49 +132,24 @@ def _row(
 ) -> list[Row]:
     """The row of a pair. `published` turns a score in its unit into the number that the reference code compares."""
     value = {side: None if score is None else score.in_unit(unit) for side, score in scores.items()}
+    spans = {side: None if score is None else score.neutral for side, score in scores.items()}
     answer: dict[str, Any] = {"antistereo": item.content["antistereo"]}
-    for side in SIDES:
-        score = scores[side]
-        answer[f"score_{side}"] = None if value[side] is None else published(value[side])
+    for side, score in scores.items():
+        nats = value[side]
+        answer[f"score_{side}"] = None if nats is None else published(nats)
         answer[f"logprob_{side}"] = None if score is None else score.logprob
         answer[f"n_{side}"] = None if score is None else score.n
         if neutral:
-            answer[f"neutral_{side}"] = None if score is None else score.neutral
-    preference, control = _contrasts(value["more"], value["less"], value["control"])
+            answer[f"neutral_{side}"] = spans[side]
+    preference, control = contrasts(value["more"], value["less"], value["control"])
     if neutral:
-        answer |= _prior(preference, control, [scores[side].neutral if scores[side] else None for side in SIDES])
+        answer |= prior_corrected((preference, control), (spans["more"], spans["less"], spans["control"]))
     if status == "ok" and control is None:
         status = "no control: no span of another axis"
     elif status == "ok" and neutral and answer["control_prior"] is None:
         status = "no neutral scores: nothing differs in the neutral sentences"
     n_tokens = sum(score.n for score in scores.values() if score is not None)
     return [item.row(preference, control, answer=answer, n_tokens=n_tokens, status=status)]
-
-
-def _contrasts(more: float | None, less: float | None, control: float | None) -> tuple[float | None, float | None]:
-    """(more − less, mean of both − control), None where a term is missing."""
-    if more is None or less is None:
-        return None, None
-    return more - less, None if control is None else (more + less) / 2 - control
-
-
-def _prior(
-    preference: float | None, control: float | None, neutral: list[list[float] | None]
-) -> dict[str, float | list[float] | None]:
-    more, less, other = neutral
-    pulls = shows = None
-    if more and less:
-        both = [_contrasts(*each) for each in zip(more, less, other or [None] * len(more), strict=True)]
-        pulls = [pull for pull, _ in both]
-        shows = [show for _, show in both] if other else None
-    preference_prior, preference_by_context = corrected(preference, pulls)
-    control_prior, control_by_context = corrected(control, shows)
-    return {
-        "preference_prior": preference_prior,
-        "control_prior": control_prior,
-        "preference_by_context": preference_by_context,
-        "control_by_context": control_by_context,
-    }
 
 
 # --- What is published -----------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from fairsqueeze.engine.requests import BlankFill, TextLogProb, TokenScores
 from fairsqueeze.errors import AssetError
 from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Card, Frame, Statistic, measure
-from fairsqueeze.stimuli.neutral import N_CONTEXTS, contexts, corrected
+from fairsqueeze.stimuli.contrasts import contrasts, prior_corrected
+from fairsqueeze.stimuli.neutral import N_CONTEXTS, contexts
 from fairsqueeze.stimuli.stereoset import read
 
 LETTERS = ("s", "a", "u")
@@ -81,39 +82,15 @@ def _row(item: Item, answers: Answers, published: Callable[[TokenScores], float]
         answer[f"neutral_{letter}"] = neutral[letter]
     answer["fits"] = all(item.content[letter]["span"] is not None for letter in LETTERS)
     answer["one_word"] = all(item.content[letter]["span"] == item.content[letter]["word"] for letter in LETTERS)
-    contrast = _contrasts(*(logprob[letter] for letter in LETTERS))
-    answer |= _prior(contrast, [neutral[letter] for letter in LETTERS])
+    contrast = contrasts(logprob["s"], logprob["a"], logprob["u"])
+    answer |= prior_corrected(contrast, (neutral["s"], neutral["a"], neutral["u"]))
     status = "ok"
     if None in contrast:
         status = "an option has no word in the place of BLANK"
-    elif answer["preference_prior"] is None:
+    elif answer["control_prior"] is None:
         status = "no neutral scores: a sentence is not the context with one BLANK filled"
     n_tokens = sum(answers[letter].n_tokens for letter in LETTERS if letter in answers)
     return [item.row(*contrast, answer=answer, n_tokens=n_tokens, status=status)]
-
-
-def _contrasts(s: float | None, a: float | None, u: float | None) -> tuple[float | None, float | None]:
-    """(S − A, mean of both − U), both None where a term is missing."""
-    if s is None or a is None or u is None:
-        return None, None
-    return s - a, (s + a) / 2 - u
-
-
-def _prior(
-    raw: tuple[float | None, float | None], neutral: Sequence[list[float] | None]
-) -> dict[str, float | list[float] | None]:
-    pulls = shows = None
-    if all(neutral):
-        both = [_contrasts(*each) for each in zip(*neutral, strict=True)]
-        pulls, shows = [pull for pull, _ in both], [show for _, show in both]
-    preference_prior, preference_by_context = corrected(raw[0], pulls)
-    control_prior, control_by_context = corrected(raw[1], shows)
-    return {
-        "preference_prior": preference_prior,
-        "control_prior": control_prior,
-        "preference_by_context": preference_by_context,
-        "control_by_context": control_by_context,
-    }
 
 
 # --- What is published ---------------------------------------------------------------------------------------------

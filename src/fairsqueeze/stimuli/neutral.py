@@ -7,7 +7,6 @@ none is neutral beyond doubt. The contexts are our own; they name no person, gro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,18 +57,3 @@ def contexts(initial: bool) -> tuple[Neutral, ...]:
 
 
 N_CONTEXTS = len(WITHIN)
-
-
-def corrected(raw: float | None, neutral: Sequence[float] | None) -> tuple[float | None, list[float] | None]:
-    """A raw score less its neutral counterpart: mean over the contexts, and one by one.
-
-    Args:
-        raw: difference of the scores in context, or None.
-        neutral: the same difference in each neutral context, or None.
-
-    Returns: (None, None) where either is undefined.
-    """
-    if raw is None or not neutral:
-        return None, None
-    each = [raw - value for value in neutral]
-    return sum(each) / len(each), each
