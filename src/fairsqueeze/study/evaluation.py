@@ -107,7 +107,9 @@ def prepare(specs: Sequence[Spec], kind: Kind, *, limit: int | None, seed: int) 
             )
     settled = [(one, _settings(one, spec, limit, seed)) for one, spec in declared]
     located = {name: _located(name) for one, _ in settled for name in one.data}
-    return [_evaluation(one, settings, located, limit, seed) for one, settings in settled]
+    return [
+        _evaluation(one, settings, {name: located[name] for name in one.data}, limit, seed) for one, settings in settled
+    ]
 
 
 def _fitting(one: Measure, kind: Kind) -> str:
@@ -138,14 +140,43 @@ def _located(name: str) -> Located | None:
 def _evaluation(
     one: Measure, settings: dict[str, Any], located: Mapping[str, Located | None], limit: int | None, seed: int
 ) -> Evaluation:
-    data = {name.rstrip("?"): found for name in one.data if (found := located[name]) is not None}
-    files: dict[str, Path] = {}
-    for found in data.values():
-        files.update(found.files)
+    files = _Files()
+    for found in located.values():
+        if found is not None:
+            files.update(found.files)
     items = call_with(one.items, files, settings=settings)
     _check_items(one, items)
+    data = {
+        name.rstrip("?"): found
+        for name, found in located.items()
+        if found is not None and not files.used.isdisjoint(found.files)
+    }
     chosen = sample(items, limit if one.limit_setting == "" else None, seed)
     return Evaluation(one, settings, tuple(chosen), len(items), _hash(chosen), data)
+
+
+class _Files(dict[str, Path]):
+    """Located files by name, remembering which were used: only these belong to a step's identity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: str) -> Path:
+        self.used.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.used.add(name)
+        return super().get(name, default)
+
+    def items(self) -> Any:
+        self.used.update(self)
+        return super().items()
+
+    def values(self) -> Any:
+        self.used.update(self)
+        return super().values()
 
 
 def _check_items(one: Measure, items: Sequence[Item]) -> None:
