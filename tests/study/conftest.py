@@ -1,4 +1,4 @@
-"""A small measure and a small task of self-written items, and a tiny model to ask them of: whole commands in seconds."""
+"""A small measure and task of self-written items, and a tiny model to ask them of: whole commands in seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ PEOPLE = ("baker", "nurse", "pilot", "clerk", "judge", "miner", "tutor", "guard"
 
 def _items(files: dict) -> list[Item]:
     return [
-        Item(f"{axis}-{k}", axis, "g", f"{axis}-{who}", {"a": f"the {who} ran {k}", "b": f"a {who} sat {k}", "c": f"{k} {who}"})
+        Item(
+            f"{axis}-{k}",
+            axis,
+            "g",
+            f"{axis}-{who}",
+            {"a": f"the {who} ran {k}", "b": f"a {who} sat {k}", "c": f"{k} {who}"},
+        )
         for axis in ("one", "two")
         for k, who in enumerate(PEOPLE)
     ]

@@ -25,7 +25,9 @@ def test_an_audit_keeps_the_contract(tiny_folder: Path, tmp_path: Path) -> None:
     assert set(document) == {"schema", "model", "footprint", "estimates", "warnings", "provenance"}
     assert {"reference", "id", "parameters"} <= set(document["model"])
     for estimate in document["estimates"]:
-        assert {"measure", "statistic", "axis", "value", "low", "high", "n", "n_undefined", "ideal", "chance"} <= set(estimate)
+        assert {"measure", "statistic", "axis", "value", "low", "high", "n", "n_undefined", "ideal", "chance"} <= set(
+            estimate
+        )
     named = {(e["measure"], e["statistic"], e["axis"]) for e in document["estimates"]}
     assert {("pairs.sum", "share", None), ("pairs.sum", "share", "one"), ("pairs.sum", "corrected_bias", None)} <= named
     assert ("fluency", "logprob", None) in named
@@ -50,7 +52,9 @@ def test_what_changes_the_numbers_is_computed_anew(tiny_folder: Path, tmp_path: 
         assert len(audit(tiny_folder, out=tmp_path, **ASKED, **changed).provenance["computed"]) == 2
 
 
-def test_an_edited_model_is_another_model_and_never_meets_the_cache_of_the_first(tiny_folder: Path, tmp_path: Path) -> None:
+def test_an_edited_model_is_another_model_and_never_meets_the_cache_of_the_first(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     model = load(str(tiny_folder))
     audit(model, out=tmp_path, **ASKED)
     next(iter(model.network.parameters())).data[0, 0] += 1

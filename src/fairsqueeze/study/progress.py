@@ -34,15 +34,16 @@ class Lines:
 
     def __init__(self) -> None:
         self._task = ""
-        self._start = self._last = 0.0
+        self._done = self._start = self._last = 0.0
 
     def say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
     def advance(self, task: str, done: float, total: float) -> None:
         now = time.monotonic()
-        if task != self._task:
+        if task != self._task or done < self._done:
             self._task, self._start, self._last = task, now, now
+        self._done = done
         finished = done >= total
         if now - self._last >= 10 and not finished:
             self._last = now
