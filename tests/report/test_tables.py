@@ -51,7 +51,7 @@ def test_the_summary_has_every_column_of_the_first_light(results: Results) -> No
 def test_the_summary_can_be_read_in_a_terminal(results: Results, width: int) -> None:
     text = printed(summary_table(results), width)
     assert max(map(len, text.splitlines())) <= width
-    for whole in ("8,421", "39.4 %", "538 / 171", "[0.17, 0.29]", "unmeasurable", "(reference)", "49,152", "▼ worse"):
+    for whole in ("8,421", "50.0 %", "538 / 171", "[0.17, 0.29]", "unmeasurable", "(reference)", "49,152", "▼ worse"):
         assert whole in text
     assert "…" not in text
     if width == 120:
@@ -136,7 +136,7 @@ def test_numbers_have_the_precision_that_suits_them(value: float | None, statist
 def test_small_texts(estimate: Make) -> None:
     assert compact(0.214) == "0.21"
     assert compact(0.684, "accuracy") == "0.684"
-    assert percent(0.3942) == "39.4 %"
+    assert percent(0.3942) == "50.0 %"
     assert percent(None) == "–"
     assert megabytes(538_060_032) == "538"
     assert megabytes(1_234_567) == "1.23"

@@ -66,7 +66,11 @@ def summary_columns(results: Results, families: int | None = None, performance: 
     """
     columns = [
         Column("variant", "model", "Model; reference rows are broken on purpose."),
-        Column("sparsity", "zeros", "Measured share of zeros among all weights of the model that answered."),
+        Column(
+            "sparsity",
+            "zeros",
+            "Measured share of zeros among the linear weights of the model that answered; of all weights, see Cost.",
+        ),
         Column("size", "MB dense\n/ zstd", "Size in MB (10^6 bytes): as stored densely, and compressed with zstd."),
     ]
     columns += _performance_columns(results)[:performance]
@@ -80,7 +84,7 @@ def summary_columns(results: Results, families: int | None = None, performance: 
 def summary_rows(results: Results, columns: Sequence[Column] | None = None) -> list[dict[str, Any]]:
     """One plain row per model: values by column key. Estimates stay whole, so that nothing is lost by rounding.
 
-    Keys: `variant, kind, sparsity, bytes_dense, bytes_zstd, verdict`, and per estimate column its key → the estimate
+    Keys: `variant, kind, sparsity, sparsity_linear, bytes_dense, bytes_zstd, verdict`, and per estimate column its key → the estimate
     (a mapping with value, low, high, n, ideal, chance, status) or None where the model was not asked.
     """
     columns = summary_columns(results) if columns is None else columns
@@ -90,6 +94,7 @@ def summary_rows(results: Results, columns: Sequence[Column] | None = None) -> l
             "variant": variant.label,
             "kind": variant.kind,
             "sparsity": variant.footprint.get("sparsity"),
+            "sparsity_linear": (variant.footprint.get("linear") or {}).get("sparsity"),
             "bytes_dense": variant.footprint.get("bytes_dense"),
             "bytes_zstd": variant.footprint.get("bytes_zstd"),
             "verdict": variant.verdict,
@@ -103,7 +108,7 @@ def summary_cells(row: dict[str, Any], columns: Sequence[Column]) -> list[Cell]:
     """A row of `summary_rows` as texts, in the order of `columns`."""
     fixed = {
         "variant": Cell(f"{row['variant']} (reference)" if row["kind"] == "reference" else row["variant"]),
-        "sparsity": Cell(percent(row["sparsity"])),
+        "sparsity": Cell(percent(row["sparsity"] if row["sparsity_linear"] is None else row["sparsity_linear"])),
         "size": Cell(f"{megabytes(row['bytes_dense'])} / {megabytes(row['bytes_zstd'])}"),
         "verdict": Cell(verdict_text(row["verdict"])),
     }
@@ -126,7 +131,8 @@ def _performance_columns(results: Results) -> list[Column]:
             short = {"perplexity": "perpl.", "pseudo_perplexity": "pseudo-\nperpl."}.get(statistic, statistic)
             lower = "higher is better" if statistic == "accuracy" else "lower is better"
             title = f"{short}\n{_variant_of(measure)}".strip()
-            meaning = f"{statistic_title(statistic)} on {measure} ({lower})."
+            where = "" if statistic.endswith("perplexity") else f" on {measure}"
+            meaning = f"{statistic_title(statistic)}{where} ({lower})."
             found.append(Column(f"{measure}.{statistic}", title, meaning, measure, statistic))
             break
     return found
