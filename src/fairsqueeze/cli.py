@@ -443,6 +443,8 @@ def main(arguments: list[str] | None = None) -> None:
     _calm_libraries()
     try:
         code = app(arguments, standalone_mode=False)
+        if code == INTERRUPTED:  # the parser turns Ctrl-C into this exit code itself
+            raise KeyboardInterrupt
     except FairsqueezeError as error:
         print(f"fairsqueeze: {error.message}", file=sys.stderr)
         if error.remedy:
