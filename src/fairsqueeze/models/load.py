@@ -16,6 +16,7 @@ from fairsqueeze.models.place import config_place_of, model_entry, place_of
 from fairsqueeze.models.quiet import quiet_transformers
 from fairsqueeze.models.reference import Reference, parse_reference
 from fairsqueeze.models.references import make_reference
+from fairsqueeze.models.slimmed import plain_class, slimmed_loader
 from fairsqueeze.models.weights import stored_names
 from fairsqueeze.registry import Kind
 
@@ -152,7 +153,7 @@ def _network(
         with quiet_transformers():
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             absent = _unbuilt(automatic, config, stored) if kind == "encoder" else ()
-            network, info = automatic.from_pretrained(
+            network, info = slimmed_loader(automatic, config).from_pretrained(
                 folder,
                 config=config,
                 dtype=_dtype(dtype),
@@ -166,7 +167,7 @@ def _network(
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError) as e:
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise ModelError(f"{folder} can't be loaded as {kind}: {first}", "Check the config and the kind.") from e
-    return network, absent, _checked(network, info, folder)
+    return plain_class(network), absent, _checked(network, info, folder)
 
 
 def _unbuilt(automatic: Any, config: Any, stored: set[str]) -> tuple[str, ...]:
