@@ -82,4 +82,4 @@ def _reference_model(text: str) -> Reference:
 def _looks_like_a_path(text: str) -> bool:
     if text.startswith((".", "/", "~")) or text.endswith((".gguf", "/")) or "\\" in text:
         return True
-    return text.count("/") > 1
+    return text.partition("@")[0].count("/") > 1

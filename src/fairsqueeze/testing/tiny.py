@@ -1,8 +1,8 @@
 """Tiny random models of every architecture family that fairsqueeze is tested on, built in memory without a network.
 
-Hidden width 32, two blocks, four heads, 128 positions, about 300 tokens. Each has a small real tokeniser that behaves as
-its family's does: BOS or none, lower case or not, masks, unknown tokens. Weights are larger than a trainer would make
-them, and biases and norms are not at 0 and 1, so that nothing is right by accident.
+Hidden width 32, two blocks, four heads, 128 positions, 130 to 350 tokens. Each has a small real tokeniser that behaves
+as its family's does: BOS or none, lower case or not, masks, unknown tokens. Weights are larger than a trainer would
+make them, and biases and norms are not at 0 and 1, so that nothing is right by accident.
 """
 
 from __future__ import annotations

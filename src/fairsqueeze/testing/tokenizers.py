@@ -1,7 +1,10 @@
-"""Small real tokenisers, trained in memory on a few sentences of our own, one per architecture family."""
+"""Small real tokenisers, made in memory from a few sentences of our own, one per architecture family."""
 
 from __future__ import annotations
 
+import math
+import string
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +24,26 @@ SENTENCES = (
 )
 """Written for these tests; no sentence is taken from a data set."""
 
+_BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 BYTE_LEVEL_SIZE = 300
 WORD_SIZE = 260
 
 
 def _wordpiece(lowercase: bool = True) -> PreTrainedTokenizerBase:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    """BERT's kind: [CLS] … [SEP]; a word is one token, or pieces that go on with ##. Its training would not be the same
+    twice (ties fall as they may), so the vocabulary is written down: characters, ends of words, the commoner words."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    words = Counter("".join(c if c.isalnum() else " " for c in " ".join(SENTENCES).lower()).split())
+    endings = ("s", "ed", "er", "ing", "ly", "ear", "ne", "ou", "ar", "en")
+    letters = string.ascii_lowercase + string.digits
+    pieces = [*string.punctuation, *letters, *(f"##{c}" for c in letters), *(f"##{e}" for e in endings if len(e) > 1)]
+    common = [word for word, _ in sorted(words.items(), key=lambda entry: (-entry[1], entry[0])) if len(word) > 1]
+    vocabulary = [*_BERT_SPECIAL, *pieces, *common][:WORD_SIZE]
+    tokenizer = Tokenizer(models.WordPiece({token: n for n, token in enumerate(vocabulary)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=WORD_SIZE, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES, trainer)
     tokenizer.post_processor = _pair_template(tokenizer, "[CLS]", "[SEP]")
     return _wrapped(tokenizer, **_bert_tokens(), model_input_names=["input_ids", "token_type_ids", "attention_mask"])
 
@@ -46,16 +55,19 @@ def _distilbert() -> PreTrainedTokenizerBase:
 
 
 def _unigram() -> PreTrainedTokenizerBase:
-    """ALBERT's kind: pieces with a leading blank mark, lower-cased, [CLS] … [SEP]."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    """ALBERT's kind: pieces with a leading blank mark, lower-cased, [CLS] … [SEP]; its vocabulary is written down."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.Unigram())
+    words = Counter(" ".join(SENTENCES).lower().split())
+    common = sorted(words.items(), key=lambda entry: (-entry[1], entry[0]))[:60]
+    total = sum(words.values())
+    pieces = [(token, 0.0) for token in _BERT_SPECIAL]
+    pieces += [("▁", -6.0), *((c, -9.0) for c in string.ascii_lowercase + string.digits + string.punctuation)]
+    pieces += [(f"▁{word}", math.log(count / total)) for word, count in common]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=1))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=special, unk_token="[UNK]", show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES, trainer)
     tokenizer.post_processor = _pair_template(tokenizer, "[CLS]", "[SEP]")
     return _wrapped(tokenizer, **_bert_tokens(), model_input_names=["input_ids", "token_type_ids", "attention_mask"])
 
