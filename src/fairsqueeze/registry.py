@@ -147,6 +147,7 @@ class Statistic:
         needs: columns that must be defined for a row to count; the others are counted as n_undefined.
         resample: False for a number that has no bootstrap interval (a p-value).
         by_axis: also reported per axis.
+        where: (column, value): only rows with this value count, rows shared by all axes among them (one test of many).
     """
 
     name: str
@@ -160,6 +161,7 @@ class Statistic:
     resample: bool = True
     by_axis: bool = True
     unit: str = ""
+    where: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,8 @@ class Method:
     `selects`: "all" (every weight matrix, norms and embeddings included), "linear", "attention", "feed_forward".
     `exact_over`: within what its `sparsity` holds to the nearest weight: "matrix", "row", "selection", or "" (nothing).
     `needs`: calibration statistics by name, handed over as keyword arguments. `simulated`: the result is stored
-    dense, so no report may claim its memory saving. `saves`: what it really saves, in a sentence.
+    dense, so no report may claim its memory saving. `saves`: what it really saves, in a sentence. `removes`: what it
+    takes out physically, so that shapes change ("" where it keeps them); its `share` holds to the nearest of these.
     """
 
     name: str
@@ -242,6 +245,7 @@ class Method:
     version: int = 1
     family: str = ""
     exact_over: Literal["matrix", "row", "selection", ""] = ""
+    removes: Literal["heads", "neurons", "blocks", "tokens", ""] = ""
 
     @property
     def settings(self) -> dict[str, Setting]:

@@ -128,6 +128,9 @@ def _shared(frame: Frame, declared: Measure) -> np.ndarray:
 
 
 def _published(statistic: Statistic, frame: Frame, eligible: np.ndarray) -> Published:
+    if statistic.where is not None:
+        column, value = statistic.where
+        eligible = frame[column] == value
     defined = eligible.copy()
     for name in statistic.needs:
         defined &= _defined(frame[name])

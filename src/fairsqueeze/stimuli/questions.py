@@ -15,7 +15,7 @@ from fairsqueeze.errors import DataError
 
 @dataclass(frozen=True)
 class Question:
-    """`prompt` as a model sees it; `options` that may follow it, without space in front; `right`: index of the right one."""
+    """`prompt` as a model sees it; `options`, any of which may follow it; `right`: index of the right one."""
 
     prompt: str
     options: tuple[str, ...]

@@ -98,7 +98,8 @@ def p_value(s: np.ndarray, is_x: np.ndarray, *, samples: int, seed: int) -> tupl
         sums = s[np.array(list(combinations(range(n), n_x)))].sum(axis=1)
         return float(np.mean(sums >= at_least)), True
     rng = np.random.default_rng(seed)
-    reached = 1 + sum(s[rng.permutation(n)[:n_x]].sum() >= at_least for _ in range(samples - 1))
+    drawn = rng.random((samples - 1, n)).argsort(axis=1)[:, :n_x]
+    reached = 1 + int(np.sum(s[drawn].sum(axis=1) >= at_least))
     return float(reached / samples), False
 
 
@@ -122,10 +123,11 @@ def effect_sizes(frame: Frame, *, samples: int = 10_000, seed: int = 0) -> list[
         d = float(effect_size(s, is_x, np.ones((1, len(rows))), ddof)[0])
         p, exact = None, False
         if not math.isnan(d):
-            p, exact = p_value(s, is_x, samples=samples, seed=_seed(seed, test))
+            p, exact = p_value(s, is_x, samples=samples, seed=seed_of(seed, test))
         found.append(EffectSize(test, axis, None if math.isnan(d) else d, p, exact, n_x, n_y))
     return found
 
 
-def _seed(seed: int, test: str) -> int:
+def seed_of(seed: int, test: str) -> int:
+    """The seed of one test's permutations: the same whatever other tests there are."""
     return int.from_bytes(np.random.SeedSequence([seed, *test.encode()]).generate_state(2).tobytes(), "big")
