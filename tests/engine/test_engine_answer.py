@@ -202,20 +202,35 @@ def _raising(model, error: BaseException):
 @pytest.mark.parametrize(("architecture", "kind", "request_"), OF_EACH_KIND)
 def test_a_broken_model_is_never_scored(architecture, kind, request_):
     model = tiny_model(architecture, kind)
-    engine = Engine(model)
-    answered = numbers(engine.answer([request_])[request_])
+    answered = numbers(Engine(model).answer([request_])[request_])
     assert len(answered)
     assert np.isfinite(answered).all()
     with torch.no_grad():
         model.network.get_input_embeddings().weight[:, 0] = float("nan")
+    with pytest.raises(NonFinite, match=f"tiny:{architecture}:{kind} has weights that are NaN"):
+        Engine(model).answer([request_])
+
+
+@pytest.mark.parametrize(("architecture", "kind", "request_"), OF_EACH_KIND)
+def test_nan_out_of_finite_weights_is_never_scored(architecture, kind, request_):
+    model = tiny_model(architecture, kind)
+    for norm in _last_norms(model, request_):
+        norm.register_forward_hook(lambda module, inputs, output: output * float("nan"))
     with pytest.raises(NonFinite, match=rf"tiny:{architecture}:{kind} answered nan .* to {type(request_).__name__}\("):
         Engine(model).answer([request_])
 
 
+def _last_norms(model, request_):
+    """What every hidden state goes through, or the embeddings where nothing else is asked."""
+    if isinstance(request_, StaticVector):
+        return [model.network.get_input_embeddings()]
+    return [module for module in model.network.modules() if "Norm" in type(module).__name__]
+
+
 def test_infinity_is_as_loud_as_nan():
     model = tiny_model("bert", "pair_classifier")
-    with torch.no_grad():
-        model.network.classifier.bias[1] = float("inf")
+    large = torch.tensor([0.0, float("inf"), 0.0])
+    model.network.classifier.register_forward_hook(lambda module, inputs, output: output + large)
     with pytest.raises(NonFinite, match=r"answered inf \(number 2 of 3\)"):
         Engine(model).answer([PairOutput("she", "he")])
 
