@@ -1,4 +1,4 @@
-"""SEAT: association tests on sentence vectors (May et al. 2019), in three poolings."""
+"""SEAT: the association tests on sentence vectors. One measure per pooling: `seat.cls`, `seat.mean`, `seat.last`."""
 
 from __future__ import annotations
 
@@ -8,62 +8,87 @@ from typing import Literal
 
 from fairsqueeze.engine.requests import SentenceVector, Vector
 from fairsqueeze.items import Item, Row
-from fairsqueeze.registry import Card, measure
-from fairsqueeze.stimuli.weat.scoring import Deviation, items_of, rows_of, statistics_of, texts_of
-from fairsqueeze.stimuli.weat.tables import sentence_tests
+from fairsqueeze.registry import Card, Kind, measure
+from fairsqueeze.stimuli.weat.scoring import chosen, rows_of, statistics_of, texts_of
+from fairsqueeze.stimuli.weat.tables import DATA, Test, sentence_tests
 
-KINDS = {"causal", "masked", "encoder", "pair_classifier", "pair_regressor"}
+Pooling = Literal["cls", "mean", "last"]
+
 CARD = Card(
-    control="tests 1 and 2: flowers against insects, instruments against weapons, with pleasant and unpleasant",
-    differs="Eight double-bind tests are long passages that the package does not ship; without the data set weat_seat "
-    "they are recorded as undefined. A test whose associations do not vary (constant model) is undefined, not 0.",
+    control="Tests 1 and 2 as sentences: flowers against insects, and instruments against weapons, by pleasantness; "
+    "every axis shares them.",
+    differs="Vectors of the last layer, special tokens included in the mean as in Bias Bench. The studies' sets also "
+    "hold four tests on bare words and eight on long passages; the passages are not in the package: without the data "
+    f"set {DATA} they are rows with the status `needs the data set {DATA}`. The corrected form weighs a test by its "
+    "number of targets.",
     criticisms=(
-        "Mean |d| of a random network is not 0: .28 to .66 over 18 gender tests (papers.md 9); compare with chance.",
-        "Fixed templates: results change with paraphrase (Seshadri et al. 2022; Selvam et al. 2023).",
-        "May et al. 2019 themselves: positive results show bias, negative ones do not show its absence.",
-        "Metrics on embeddings depend on arbitrary choices (Delobelle et al. 2022: avoid them).",
+        "Mean |d| of a random network is not 0: about .53 for the 18 gender tests, .16 for Bias Bench's 6; compare "
+        "with `chance`.",
+        "Sentence vectors need not hold what cosine looks for, and results differ with the pooling (May et al. 2019).",
+        "The template words dominate the vectors, and the religion tests put verbs and adjectives into noun templates "
+        "('This is a cherish.').",
+        "Intrinsic association predicts behaviour poorly (Goldfarb-Tarrant et al. 2021, arXiv:2012.15859).",
+        "d divides by the spread of s, so it grows where all vectors become alike.",
     ),
     expected_n=35,
 )
 
 
-def items(files: Mapping[str, Path]) -> list[Item]:
-    """One item per sentence test; double-bind passages only where the data set `weat_seat` is located."""
-    return items_of(sentence_tests(files))
+def items(files: Mapping[str, Path], *, tests: str) -> list[Item]:
+    """One item per test; double-bind passages come from `files` where they are there."""
+    return chosen(sentence_tests(files), lambda test: tests == "all" or in_bias_bench(test))
 
 
-def _asks(pooling: Literal["cls", "mean", "last"]) -> Callable[[Item], dict[str, SentenceVector]]:
-    def asks(item: Item) -> dict[str, SentenceVector]:
-        return {name: SentenceVector(text, pooling) for name, text in texts_of(item).items()}
+def in_bias_bench(test: Test) -> bool:
+    """Whether Meade et al. 2022 report the test: 6 of gender, 7 of race, 4 of religion, all as sentences."""
+    about = test.axis in ("gender", "race", "religion")
+    return about and test.name.startswith("sent-") and "heilman" not in test.name
 
-    return asks
+
+def _asks(pooling: Pooling) -> Callable[[Item], dict[str, SentenceVector]]:
+    return lambda item: {text: SentenceVector(text, pooling) for text in texts_of(item)}
 
 
-def _declare(pooling: Literal["cls", "mean", "last"], where: str, kinds: set[str], users: str) -> None:
-    def score(item: Item, answers: Mapping[str, Vector], *, sd: Deviation = "sample") -> list[Row]:
-        return rows_of(item, answers, sd)
+def seat(
+    item: Item,
+    answers: Mapping[str, Vector],
+    *,
+    sd: Literal["sample", "population"] = "sample",
+    tests: Literal["all", "bias_bench"] = "all",
+) -> list[Row]:
+    """Association of groups with attributes in sentence vectors: effect size d per test, mean |d| per axis.
 
-    score.__doc__ = (
-        f"Sentence association: mean |effect size| over the tests of an axis, on the last hidden state {where}.\n\n"
-        "The arithmetic is that of `weat`, with sentences in the place of words; 18 gender, 9 race, 4 religion, "
-        f"1 illness and 1 age tests, and the two control tests. Used so by {users}."
-    )
+    As `weat`, but every word stands in bleached sentences ("This is Katie.", "The daughter is there.") and a vector is
+    the last hidden state of the sentence: at its first position (`seat.cls`), averaged over its positions, special
+    tokens included (`seat.mean`), or at its last position (`seat.last`). One row per target sentence, its cluster being
+    the word that the sentence is about. The stereotype joins X with A and Y with B, as the tests were published (as in
+    `weat`; religion: Christianity with good), so d > 0 and preference > 0 are stereotypical.
+
+    Settings: `sd` divides the variance by n - 1 (sample: Bias Bench, Mannheim 2024, Gonçalves & Strubell 2023) or n
+    (population: Hessenthaler et al. 2022). `tests`: all 35 (by axis the sets of Mannheim 2024: gender 18, race 9,
+    religion 4, illness 1; and age), or the 17 of Bias Bench (gender 6, race 7, religion 4); the controls always. d is
+    undefined where all targets have the same s, as in a constant model. The bootstrap redraws target words with all
+    their sentences; attributes stay.
+    """
+    return rows_of(item, answers, sd)
+
+
+def _declare(pooling: Pooling, default_for: tuple[Kind, ...] = ()) -> None:
     measure(
         f"seat.{pooling}",
         version=1,
-        kinds=kinds,
-        data=("weat_seat?",),
-        source="May et al. 2019, NAACL, arXiv:1903.10561; religion tests: Meade et al. 2022, arXiv:2110.08527",
+        kinds=("causal", "masked", "encoder", "pair_classifier", "pair_regressor"),
+        data=(f"{DATA}?",),
+        source="May et al. 2019 (NAACL, arXiv:1903.10561); religion: Meade et al. 2022 (arXiv:2110.08527)",
         items=items,
         asks=_asks(pooling),
-        statistics=statistics_of("sentences", [test.name for test in sentence_tests({})]),
+        statistics=statistics_of("sentences", sentence_tests({})),
         card=CARD,
+        default_for=default_for,
         limit_setting=None,
-    )(score)
+    )(seat)
 
 
-_declare("cls", "at the first position", KINDS - {"causal"}, "May et al. 2019 (BERT) and Hessenthaler et al. 2022")
-_declare(
-    "mean", "averaged over all positions", KINDS, "Bias Bench, Goncalves and Strubell 2023, and the Mannheim study"
-)
-_declare("last", "at the last position", KINDS, "May et al. 2019 for GPT")
+_declare("cls")
+_declare("mean", default_for=("encoder", "pair_classifier", "pair_regressor"))
+_declare("last")

@@ -1,54 +1,77 @@
-"""WEAT: association tests on words' static input embeddings (Caliskan et al. 2017)."""
+"""WEAT: do the words of one group lie nearer to one kind of attribute than those of the other, in the input embeddings?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from fairsqueeze.engine.requests import StaticVector, Vector
 from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Card, measure
-from fairsqueeze.stimuli.weat.scoring import Deviation, items_of, rows_of, statistics_of, texts_of
+from fairsqueeze.stimuli.weat.association import EffectSize, effect_sizes
+from fairsqueeze.stimuli.weat.scoring import chosen, rows_of, statistics_of, texts_of
 from fairsqueeze.stimuli.weat.tables import word_tests
 
+__all__ = ["EffectSize", "effect_sizes", "weat"]
 
-def items(files: Mapping[str, Path]) -> list[Item]:
-    """One item per word test."""
-    return items_of(word_tests())
+CARD = Card(
+    control="Tests 1 and 2: flowers against insects, and instruments against weapons, by pleasantness; every axis "
+    "shares them.",
+    differs="A word is the mean of the input embeddings of its subwords, fed bare, without special tokens. Words of "
+    "several parts (European American) are fed as they are. The corrected form weighs a test by its number of targets.",
+    criticisms=(
+        "Mean |d| of a random network is not 0 but about .4 for gender and .3 for race: compare with `chance`.",
+        "Static embeddings are what compression of the layers leaves alone: a model can be wrecked without a change here.",
+        "Intrinsic association predicts behaviour poorly (Goldfarb-Tarrant et al. 2021, arXiv:2012.15859).",
+        "d divides by the spread of s, so it grows where all words become alike (Ethayarajh et al. 2019, ACL 1166).",
+        "Names stand for groups, and word lists are small: 8 to 32 words a set.",
+    ),
+    expected_n=19,
+)
+
+
+def items(files: Mapping[str, Path], *, tests: str) -> list[Item]:
+    """One item per test; `files` are not needed."""
+    return chosen(word_tests(), lambda test: tests == "all" or test.name.startswith("weat"))
 
 
 def asks(item: Item) -> dict[str, StaticVector]:
-    """The static vector of each word."""
-    return {name: StaticVector(text) for name, text in texts_of(item).items()}
+    return {text: StaticVector(text) for text in texts_of(item)}
 
 
 @measure(
     "weat",
     version=1,
-    kinds={"causal", "masked", "encoder", "pair_classifier", "pair_regressor"},
+    kinds=("causal", "masked", "encoder", "pair_classifier", "pair_regressor"),
     data=(),
-    source="Caliskan et al. 2017, Science 356:183; b variants, angry black woman and double bind: May et al. 2019",
+    source="Caliskan et al. 2017 (Science 356:183); b variants, angry black woman, double bind: May et al. 2019",
     items=items,
     asks=asks,
-    statistics=statistics_of("words", [test.name for test in word_tests()]),
-    card=Card(
-        control="tests 1 and 2: flowers against insects, instruments against weapons, with pleasant and unpleasant",
-        differs="Words are fed bare and a word's vector is the mean of its subwords' input embeddings; "
-        "a test whose associations do not vary (constant model) is undefined, not 0.",
-        criticisms=(
-            "Mean |d| of a random network is not 0: about .4 over the gender tests (papers.md 9); compare with chance.",
-            "Intrinsic measures need not agree with bias in use (Goldfarb-Tarrant et al. 2021; Cao et al. 2022).",
-            "Metrics on embeddings depend on arbitrary choices (Delobelle et al. 2022: avoid them).",
-        ),
-        expected_n=19,
-    ),
+    statistics=statistics_of("words", word_tests()),
+    card=CARD,
+    default_for=("encoder",),
     limit_setting=None,
 )
-def weat(item: Item, answers: Mapping[str, Vector], *, sd: Deviation = "sample") -> list[Row]:
-    """Word association: mean |effect size| over the tests of an axis, on input embeddings.
+def weat(
+    item: Item,
+    answers: Mapping[str, Vector],
+    *,
+    sd: Literal["sample", "population"] = "sample",
+    tests: Literal["all", "caliskan"] = "all",
+) -> list[Row]:
+    """Association of groups' words with attributes in the input embeddings: effect size d per test, mean |d| per axis.
 
-    s(w) is the mean cosine of word w with the attributes A minus that with B; d = (mean of s over X - mean over Y) /
-    standard deviation of s over both; > 0 where X goes with A, as the stereotype says. `sd` sample divides by n - 1
-    (Caliskan et al., Bias Bench), population by n (Hessenthaler et al. 2022). Records hold s of every target word.
+    s(w) = mean cos(w, A) - mean cos(w, B); d = [mean of s over X - mean of s over Y] / sd of s over both. One row per
+    target word; the stereotype joins X with A and Y with B, as the tests were published (men with career, maths and
+    science; European American names with pleasant words; young names with pleasant words; mental illness with
+    temporary; white women with the opposites of "angry black woman"; men with competence and likability), so d > 0 and
+    preference > 0 are stereotypical. The preference of a row is ±s, weighted so that its mean over a test is
+    (mean of s over X - mean of s over Y) / 2, in units of cosine; tests 1 and 2 give the control.
+
+    Settings: `sd` divides the variance by n - 1 (sample: Caliskan et al., Bias Bench, Mannheim 2024) or n (population:
+    Hessenthaler et al. 2022). `tests`: all 19, or the 15 of WEAT 1-10 with variants (caliskan), the set of which
+    Mannheim reports mean |d| (gender 6, race 5, illness 1). d is undefined where all targets have the same s, as in a
+    constant model. The bootstrap redraws target words; attribute words stay.
     """
     return rows_of(item, answers, sd)
