@@ -6,8 +6,9 @@ import pytest
 import torch
 from model_families import EVERY, FIRST, built
 
+from fairsqueeze.models.fingerprint import fingerprint
 from fairsqueeze.models.load import load
-from fairsqueeze.models.references import make_reference
+from fairsqueeze.models.references import make_reference, random
 
 TEXTS = (
     "The nurse said that she was tired.",
@@ -117,3 +118,21 @@ def test_by_reference(stored):
     made = load(f"reference:destroyed:{folder}")
     assert made.reference == f"reference:destroyed:{folder}"
     assert made.id == make_reference(load(folder), "destroyed").id
+
+
+@pytest.mark.parametrize("architecture", ["bert", "llama"])
+def test_a_slimmed_network_gets_its_own_sizes_drawn_like_the_others(architecture, tiny):
+    network = tiny(architecture).network
+    first, last = {
+        "bert": ("encoder.layer.0.intermediate.dense", "encoder.layer.0.output.dense"),
+        "llama": ("layers.0.mlp.up_proj", "layers.0.mlp.gate_proj"),
+    }[architecture]
+    linears = {first: [24, 32], last: [32, 24]} if architecture == "bert" else {first: [24, 32], last: [24, 32]}
+    network.config.fairsqueeze_slimmed = {"linears": linears, "numbers": {}}
+    fresh = random(network, 3)
+    assert type(fresh) is type(network)
+    for name, shape in linears.items():
+        weight = fresh.base_model.get_submodule(name).weight
+        assert list(weight.shape) == shape
+        assert 0.8 * 0.2 < weight.std() < 1.2 * 0.2  # the tiny models' initializer_range is 0.2
+    assert fingerprint(random(network, 3)) == fingerprint(fresh) != fingerprint(random(network, 4))

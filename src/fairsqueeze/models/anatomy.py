@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fairsqueeze.errors import ModelError
 from fairsqueeze.models.matrices import (
@@ -21,6 +21,7 @@ from fairsqueeze.models.matrices import (
     linear_layers,
     sizes,
     weight_matrices,
+    weight_of,
 )
 from fairsqueeze.models.probe import count_runs
 
@@ -208,7 +209,7 @@ def anatomy(network: PreTrainedModel) -> Anatomy:
 def part_of(network: PreTrainedModel, part: Slice) -> torch.Tensor:
     """A copy of the part of a weight that `part` names: (features, in) for side "out", (out, features) for "in"."""
     module = network.get_submodule(part.module)
-    weight: torch.Tensor = module.weight.detach()  # type: ignore[union-attr,assignment]
+    weight = weight_of(module).detach()
     oriented = weight.T if is_transposed(module) else weight
     return oriented[list(part.index)].clone() if part.side == "out" else oriented[:, list(part.index)].clone()
 
@@ -252,7 +253,7 @@ def _lists_of_blocks(prefix: str, root: nn.Module) -> list[tuple[str, nn.Module]
 
 
 def _linear_weights(root: nn.Module) -> int:
-    return sum(module.weight.numel() for module in root.modules() if is_linear(module))  # type: ignore[union-attr,operator]
+    return sum(weight_of(module).numel() for module in root.modules() if is_linear(module))
 
 
 def _signature(block: nn.Module) -> tuple[object, ...]:
@@ -262,7 +263,7 @@ def _signature(block: nn.Module) -> tuple[object, ...]:
 
 def _moved(part: Part, old: str, new: str) -> Part:
     """The same part of another block that is built alike."""
-    changes = {
+    changes: dict[str, Any] = {
         field.name: replace(value, module=new + value.module.removeprefix(old))
         for field in fields(part)
         if isinstance(value := getattr(part, field.name), Slice)

@@ -125,9 +125,9 @@ def _plain_tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor | 
         yield name, value.detach()
 
 
-def _bytes(tensor: torch.Tensor) -> memoryview:
-    """The bytes of a dense tensor in row order, whatever its device and strides."""
+def _bytes(tensor: torch.Tensor) -> Any:
+    """A buffer with the bytes of a dense tensor in row order, whatever its device and strides."""
     import torch
 
     dense = tensor.cpu().contiguous().reshape(-1)
-    return memoryview(dense.view(torch.uint8).numpy()) if dense.numel() else memoryview(b"")
+    return dense.view(torch.uint8).numpy() if dense.numel() else b""

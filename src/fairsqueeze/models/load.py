@@ -11,6 +11,7 @@ from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.checkpoint import Record, read_record
 from fairsqueeze.models.configuration import kind_of_config, read_config
 from fairsqueeze.models.fingerprint import fingerprint
+from fairsqueeze.models.matrices import weight_of
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.place import config_place_of, model_entry, place_of
 from fairsqueeze.models.quiet import quiet_transformers
@@ -66,7 +67,7 @@ def load(reference: str | Path, *, kind: Kind | None = None, device: str = "cpu"
     place = place_of(parsed)
     model = load_folder(place.folder, parsed.text, kind=kind, dtype=dtype)
     model.provenance = {**place.provenance, **model.provenance}
-    model.network.to(target)
+    model.network.to(device=target)  # type: ignore[call-arg]
     return model
 
 
@@ -109,7 +110,7 @@ def load_folder(folder: Path, reference: str, *, kind: Kind | None = None, dtype
             _prove(network, record, folder)
         provenance = dict(record.provenance)
     if precision != dtype:
-        network = network.to(dtype=_dtype(dtype))
+        network = network.to(dtype=_dtype(dtype))  # type: ignore[call-arg]
     tokenizer = _tokenizer(folder, network)
     return Model(network.eval(), tokenizer, wanted, reference, provenance, absent, ignored)
 
@@ -236,7 +237,7 @@ def _tokenizer(folder: Path, network: PreTrainedModel) -> PreTrainedTokenizerBas
     # The tokenizers library raises bare Exception for a damaged file.
     except Exception as e:
         raise ModelError(f"The tokeniser in {folder} can't be loaded: {e}", "Restore its files.") from e
-    rows = network.get_input_embeddings().weight.shape[0]
+    rows = weight_of(network.get_input_embeddings()).shape[0]
     if tokenizer.vocab_size > rows:
         raise ModelError(
             f"The tokeniser in {folder} has {tokenizer.vocab_size} tokens, the network only {rows}.",

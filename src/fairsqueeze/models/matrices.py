@@ -101,9 +101,15 @@ def is_norm(module: nn.Module) -> bool:
     return weight is not None and weight.ndim == 1
 
 
+def weight_of(module: nn.Module) -> torch.Tensor:
+    """The `weight` of a module that has one."""
+    weight: torch.Tensor = module.get_parameter("weight")
+    return weight
+
+
 def sizes(linear: nn.Module) -> tuple[int, int]:
     """(out features, in features) of a linear layer of either kind."""
-    weight: torch.Tensor = linear.weight  # type: ignore[assignment]
+    weight = weight_of(linear)
     return (weight.shape[1], weight.shape[0]) if is_transposed(linear) else (weight.shape[0], weight.shape[1])
 
 

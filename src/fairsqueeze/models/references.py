@@ -8,9 +8,11 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fairsqueeze.models.matrices import is_norm, weight_of
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.quiet import quiet_transformers
 from fairsqueeze.models.reference import ReferenceModel
+from fairsqueeze.models.slimmed import note_of, plain_class, slimmed_class
 
 if TYPE_CHECKING:
     import torch
@@ -54,8 +56,11 @@ def random(network: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
     settings = {"add_pooling_layer": False} if without_pooler else {}
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)
-        fresh = kind._from_config(copy.deepcopy(network.config), dtype=torch.float32, **settings)
-    return fresh.to(device=network.device, dtype=network.dtype).eval()
+        config = copy.deepcopy(network.config)
+        fresh = plain_class(slimmed_class(kind, config)._from_config(config, dtype=torch.float32, **settings))
+        if note_of(config) is not None:
+            _draw_again(fresh)
+    return fresh.to(device=network.device, dtype=network.dtype).eval()  # type: ignore[call-arg]
 
 
 def constant(network: PreTrainedModel) -> PreTrainedModel:
@@ -71,14 +76,14 @@ def constant(network: PreTrainedModel) -> PreTrainedModel:
     fresh = copy.deepcopy(network)
     with torch.no_grad():
         for module in fresh.modules():
-            rms = _is_norm(module) and getattr(module, "bias", None) is None
+            rms = is_norm(module) and getattr(module, "bias", None) is None
             for name, parameter in module.named_parameters(recurse=False):
                 if not (rms and name == "weight"):
                     parameter.zero_()
         for module in fresh.modules():
-            if _is_norm(module) and getattr(module, "bias", None) is not None:
-                module.bias[0] = 1.0
-        fresh.get_input_embeddings().weight[:, 0] = 1.0
+            if is_norm(module) and getattr(module, "bias", None) is not None:
+                module.get_parameter("bias")[0] = 1.0
+        weight_of(fresh.get_input_embeddings())[:, 0] = 1.0
     return fresh.eval()
 
 
@@ -99,10 +104,12 @@ def destroyed(network: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
     return fresh.eval()
 
 
-def _is_norm(module: torch.nn.Module) -> bool:
-    """A module whose one weight is a vector: the layer norms of all families."""
-    weight = module._parameters.get("weight")
-    return weight is not None and weight.ndim == 1
+def _draw_again(network: PreTrainedModel) -> None:
+    """Have the initialiser fill every weight: a slimmed network reshapes some and leaves them empty."""
+    for thing in (*network.modules(), *network.parameters()):
+        if hasattr(thing, "_is_hf_initialized"):
+            del thing._is_hf_initialized
+    network.init_weights()
 
 
 def _generator(name: str, seed: int) -> torch.Generator:
