@@ -23,7 +23,7 @@ ALLOWED = {
     "models": {"assets", "errors", "registry", "spec"},
     "testing": {"models", "errors", "registry", "items", "engine", "compress"},
     "engine": {"models", "errors", "registry", "spec"},
-    "compress": {"models", "errors", "registry", "spec", "engine"},
+    "compress": {"models", "errors", "registry", "spec", "engine", "stimuli"},
     "measures": {"errors", "items", "registry", "engine.requests", "stimuli", "spec"},
     "tasks": {"errors", "items", "registry", "engine.requests", "stimuli", "spec"},
     "stats": {"errors", "registry", "records", "items"},

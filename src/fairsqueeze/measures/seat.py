@@ -28,7 +28,7 @@ CARD = Card(
         "The template words dominate the vectors, and the religion tests put verbs and adjectives into noun templates "
         "('This is a cherish.').",
         "Intrinsic association predicts behaviour poorly (Goldfarb-Tarrant et al. 2021, arXiv:2012.15859).",
-        "d divides by the spread of s, so it grows where all vectors become alike.",
+        "d divides by the spread of s, so it keeps its size where all vectors become alike.",
     ),
     expected_n=35,
 )

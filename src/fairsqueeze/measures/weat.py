@@ -1,4 +1,4 @@
-"""WEAT: do the words of one group lie nearer to one kind of attribute than those of the other, in the input embeddings?"""
+"""WEAT: do one group's words lie nearer to a kind of attribute than another's, in the input embeddings?"""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ CARD = Card(
     "several parts (European American) are fed as they are. The corrected form weighs a test by its number of targets.",
     criticisms=(
         "Mean |d| of a random network is not 0 but about .4 for gender and .3 for race: compare with `chance`.",
-        "Static embeddings are what compression of the layers leaves alone: a model can be wrecked without a change here.",
+        "Static embeddings are what compression of the layers leaves alone: a model may be wrecked without change here.",
         "Intrinsic association predicts behaviour poorly (Goldfarb-Tarrant et al. 2021, arXiv:2012.15859).",
-        "d divides by the spread of s, so it grows where all words become alike (Ethayarajh et al. 2019, ACL 1166).",
+        "WEAT tends to overestimate bias, and the choice of words moves it (Ethayarajh et al. 2019, P19-1166).",
+        "d divides by the spread of s, so it keeps its size where all words become alike.",
         "Names stand for groups, and word lists are small: 8 to 32 words a set.",
     ),
     expected_n=19,

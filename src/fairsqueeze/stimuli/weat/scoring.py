@@ -11,12 +11,15 @@ import numpy as np
 from fairsqueeze.engine.requests import Vector
 from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Frame, Statistic
-from fairsqueeze.stimuli.weat.association import associations, effect_size
+from fairsqueeze.stimuli.weat.association import associations, effect_size, p_value, seed_of
 from fairsqueeze.stimuli.weat.chance import chance_of
 from fairsqueeze.stimuli.weat.tables import SETS, Test
 
 LONGEST_LABEL = 60
 """Characters of a target that go into its row's name; a longer text is named by its word and place."""
+
+PERMUTATIONS = 10_000
+"""Partitions tried for a p-value where not all are."""
 
 Spread = Literal["sample", "population"]
 
@@ -106,7 +109,7 @@ def _undefined(name: str, item: Item, status: str, target: Target, ddof: int, n_
 
 
 def statistics_of(kind: Literal["words", "sentences"], tests: Sequence[Test]) -> tuple[Statistic, ...]:
-    """Mean |d| per axis and overall, and d of every test that is about an axis."""
+    """Mean |d| per axis and overall; then, on its own rows, effect size and permutation p-value of every test."""
 
     def chance(frame: Frame, rng: np.random.Generator) -> float:
         return chance_of(kind, frame)
@@ -120,7 +123,7 @@ def statistics_of(kind: Literal["words", "sentences"], tests: Sequence[Test]) ->
         range=(0.0, 2.0),
         needs=("s",),
     )
-    return (mean, *(_of_test(test.name) for test in tests if test.axis is not None))
+    return (mean, *(statistic for test in tests for statistic in _of_test(test.name)))
 
 
 def mean_abs_effect(frame: Frame, weights: np.ndarray) -> np.ndarray:
@@ -131,19 +134,21 @@ def mean_abs_effect(frame: Frame, weights: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.where(defined, sizes, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-def _of_test(name: str) -> Statistic:
-    def compute(frame: Frame, weights: np.ndarray) -> np.ndarray:
+def _of_test(name: str) -> tuple[Statistic, Statistic]:
+    def effect(frame: Frame, weights: np.ndarray) -> np.ndarray:
         return _effects(frame, weights, name)
 
-    return Statistic(
-        f"effect_size:{name}",
-        compute,
-        ideal=0.0,
-        chance=0.0,
-        constant=None,
-        range=(-2.0, 2.0),
-        needs=("s",),
-        by_axis=False,
+    def p(frame: Frame, weights: np.ndarray) -> np.ndarray:
+        """Where every row counts once; NaN in a bootstrap, which has no use for a p-value."""
+        if len(weights) != 1 or not np.all(weights == 1) or np.isnan(effect(frame, weights)[0]):
+            return np.full(len(weights), np.nan)
+        seed = seed_of(0, name)
+        return np.array([p_value(frame["s"], frame["set"] == "X", samples=PERMUTATIONS, seed=seed)[0]])
+
+    own: dict[str, Any] = {"needs": ("s",), "by_axis": False, "where": ("test", name)}
+    return (
+        Statistic(f"effect_size:{name}", effect, 0.0, 0.0, None, (-2.0, 2.0), **own),
+        Statistic(f"p_value:{name}", p, None, 0.5, None, (0.0, 1.0), resample=False, **own),
     )
 
 
