@@ -22,7 +22,7 @@ CARD = Card(
     "several parts (European American) are fed as they are. The corrected form weighs a test by its number of targets.",
     criticisms=(
         "Mean |d| of a random network is not 0 but about .4 for gender and .3 for race: compare with `chance`.",
-        "Static embeddings are what compression of the layers leaves alone: a model may be wrecked without change here.",
+        "Static embeddings are what compression of the layers leaves alone: a wrecked model may show no change here.",
         "Intrinsic association predicts behaviour poorly (Goldfarb-Tarrant et al. 2021, arXiv:2012.15859).",
         "WEAT tends to overestimate bias, and the choice of words moves it (Ethayarajh et al. 2019, P19-1166).",
         "d divides by the spread of s, so it keeps its size where all words become alike.",
