@@ -9,7 +9,7 @@ Rules, in order:
    ignore that the spread itself is estimated; so the tail probability is moved from .025 to
    Phi(-sqrt(C/(C-1)) · t), t the .975 quantile with C-1 degrees of freedom (Hesterberg 2015, "What teachers should know
    about the bootstrap", sect. 5.3: "expanded percentile"). From a few hundred clusters on it is the plain percentile
-   interval. Or BCa (Efron 1987), with acceleration from the jackknife over clusters.
+   interval. Or BCa (Efron 1987) with the same tails, and acceleration from the jackknife over clusters.
 
 Where more than 5 % of the replicates are undefined there is no interval.
 """
@@ -98,7 +98,7 @@ def interval_of(
     if method == "bca":
         if left_out is None:
             raise ValueError("interval_of: bca needs the leave-one-out values.")
-        return _bca(value, defined, left_out, level)
+        return _bca(value, defined, left_out, expanded_tail((1 - level) / 2, fewest))
     tail = expanded_tail((1 - level) / 2, fewest)
     return Interval(_quantile(defined, tail), _quantile(defined, 1 - tail), "percentile")
 
@@ -154,8 +154,8 @@ def _quantile(ordered: np.ndarray, probability: float) -> float:
     return float(ordered[min(max(index, 1), len(ordered)) - 1])
 
 
-def _bca(value: float, ordered: np.ndarray, left_out: np.ndarray, level: float) -> Interval:
-    """Bias-corrected and accelerated interval (Efron 1987, eq. 2.3 and 6.6)."""
+def _bca(value: float, ordered: np.ndarray, left_out: np.ndarray, outside: float) -> Interval:
+    """Bias-corrected and accelerated interval (Efron 1987, eq. 2.3 and 6.6), `outside` in each tail."""
     below = np.mean(ordered < value) + 0.5 * np.mean(ordered == value)
     spread = left_out.mean() - left_out
     cubes, squares = np.sum(spread**3), np.sum(spread**2)
@@ -164,7 +164,7 @@ def _bca(value: float, ordered: np.ndarray, left_out: np.ndarray, level: float) 
     acceleration = cubes / (6 * squares**1.5)
     bias = float(ndtri(below))
     bounds = []
-    for tail in ((1 - level) / 2, (1 + level) / 2):
+    for tail in (outside, 1 - outside):
         shifted = bias + float(ndtri(tail))
         bounds.append(float(ndtr(bias + shifted / (1 - acceleration * shifted))))
     return Interval(_quantile(ordered, bounds[0]), _quantile(ordered, bounds[1]), "bca")

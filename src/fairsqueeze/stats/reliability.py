@@ -1,8 +1,8 @@
 """Reliability: would the measure say the same with other items of its own kind?
 
 Split-half correlation stepped up by Spearman–Brown (Brown 1910; Spearman 1910): halves of k items correlate by r, so
-the whole of 2k items has reliability 2r / (1 + r). Clusters are never split, since a cluster in both halves would make them
-agree by dependence alone.
+the whole of 2k items has reliability 2r / (1 + r). Clusters are never split, since a cluster in both halves would
+make them agree by dependence alone.
 """
 
 from __future__ import annotations
