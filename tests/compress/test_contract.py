@@ -35,7 +35,8 @@ def test_sparsity_is_exact_and_the_rest_stays(model, method):
             continue
         assert not name.endswith("bias"), name
         kept = now != 0
-        assert torch.equal(now[kept], was[kept]), f"{name}: what is kept keeps its value"
+        if not declared.simulated:  # quantised weights are no longer the old ones
+            assert torch.equal(now[kept], was[kept]), f"{name}: what is kept keeps its value"
         zeros = int((now == 0).sum())
         if declared.exact_over == "matrix":
             assert zeros == drop_count(SPARSITY, now.numel()), name

@@ -99,14 +99,15 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
         )
     check_floats(refs, step.method.name)
     before = Zeros.of(refs, step.method.exact_over)
+    told: Mapping[str, Any] = {}
     with torch.no_grad():
         if step.method.grain == "model":
             seeds = {"seed": step.seed} if step.method.seeded else {}
-            step.method.function(model, **step.settings, **seeds)
+            told = step.method.function(model, **step.settings, **seeds) or {}
             refs = weight_matrices(model.network, step.method.selects)
         else:
             _apply_to_weights(refs, step)
-    return prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over))
+    return {**prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over)), **told}
 
 
 def _apply_to_weights(refs: Sequence[WeightRef], step: _Step) -> None:
