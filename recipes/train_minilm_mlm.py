@@ -89,7 +89,9 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--cpu-minutes", type=float, default=160, help="length of the schedule, in CPU time of the process")
+    parser.add_argument(
+        "--cpu-minutes", type=float, default=160, help="length of the schedule, in CPU time of the process"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
@@ -138,7 +140,10 @@ def main() -> None:
         step += 1
         if step % 20 == 0:
             speed = step * args.batch * LENGTH / (time.time() - start)
-            print(f"step {step} loss {loss.item():.3f} acc {accuracy.item():.3f} rate {rate:.2e} {speed:.0f} tok/s", flush=True)
+            print(
+                f"step {step} loss {loss.item():.3f} acc {accuracy.item():.3f} rate {rate:.2e} {speed:.0f} tok/s",
+                flush=True,
+            )
         if step % 200 == 0:
             print(json.dumps({"step": step, **evaluate(network, test[:256], tokenizer, args.bf16)}), flush=True)
             save_file(learned(network), args.out / "partial.safetensors")

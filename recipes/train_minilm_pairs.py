@@ -44,7 +44,9 @@ def batches(pairs, size: int, generator: torch.Generator):
 
 
 def outputs(network, tokenizer, pairs) -> torch.Tensor:
-    coded = tokenizer([p[0] for p in pairs], [p[1] for p in pairs], padding=True, truncation=True, max_length=128, return_tensors="pt")
+    coded = tokenizer(
+        [p[0] for p in pairs], [p[1] for p in pairs], padding=True, truncation=True, max_length=128, return_tensors="pt"
+    )
     return network(**coded).logits
 
 
@@ -52,7 +54,9 @@ def outputs(network, tokenizer, pairs) -> torch.Tensor:
 def evaluate(network, tokenizer, pairs, task: str) -> dict[str, float]:
     network.eval()
     order = sorted(range(len(pairs)), key=lambda k: len(pairs[k][0]) + len(pairs[k][1]))
-    found = torch.cat([outputs(network, tokenizer, [pairs[j] for j in order[k : k + 64]]) for k in range(0, len(order), 64)])
+    found = torch.cat(
+        [outputs(network, tokenizer, [pairs[j] for j in order[k : k + 64]]) for k in range(0, len(order), 64)]
+    )
     network.train()
     gold = torch.tensor([pairs[k][2] for k in order])
     if task == "nli":
@@ -106,21 +110,32 @@ def main() -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
                 logits = outputs(network, tokenizer, pairs).float()
             gold = torch.tensor([p[2] for p in pairs])
-            loss = torch.nn.functional.cross_entropy(logits, gold) if args.task == "nli" else (logits[:, 0] - gold).pow(2).mean()
+            loss = (
+                torch.nn.functional.cross_entropy(logits, gold)
+                if args.task == "nli"
+                else (logits[:, 0] - gold).pow(2).mean()
+            )
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trainable, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
             if step % 100 == 0:
-                print(f"step {step}/{steps} loss {loss.item():.3f} {(time.time() - start) / step:.2f} s/step", flush=True)
+                print(
+                    f"step {step}/{steps} loss {loss.item():.3f} {(time.time() - start) / step:.2f} s/step", flush=True
+                )
         print(json.dumps({"epoch": epoch, "dev": evaluate(network, tokenizer, dev, args.task)}), flush=True)
     tensors = learned(network)
     save_file(tensors, args.out / "delta.safetensors")
     plain = load(args.encoder, args.task)
     merge_(plain, tensors)
     score = evaluate(plain.float(), tokenizer, test, args.task)
-    card = {"steps": step, "minutes": (time.time() - start) / 60, "held_out": score, "arguments": {k: str(v) for k, v in vars(args).items()}}
+    card = {
+        "steps": step,
+        "minutes": (time.time() - start) / 60,
+        "held_out": score,
+        "arguments": {k: str(v) for k, v in vars(args).items()},
+    }
     (args.out / "card.json").write_text(json.dumps(card, indent=1))
     print(json.dumps(card), flush=True)
 
