@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fairsqueeze.compress.proof import Zeros, check_floats, prove
+from fairsqueeze.compress.surgery_proof import Sizes, prove_removal
 from fairsqueeze.errors import ModelError
 from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.model import Model
@@ -99,6 +100,7 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
         )
     check_floats(refs, step.method.name)
     before = Zeros.of(refs, step.method.exact_over)
+    sizes = Sizes.of(model.network) if step.method.removes else None
     told: Mapping[str, Any] = {}
     with torch.no_grad():
         if step.method.grain == "model":
@@ -107,7 +109,10 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
             refs = weight_matrices(model.network, step.method.selects)
         else:
             _apply_to_weights(refs, step)
-    return {**prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over)), **told}
+    measured = {**prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over)), **told}
+    if sizes is not None:
+        measured |= prove_removal(step.method, step.settings, sizes, Sizes.of(model.network))
+    return measured
 
 
 def _apply_to_weights(refs: Sequence[WeightRef], step: _Step) -> None:

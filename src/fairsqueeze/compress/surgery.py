@@ -204,9 +204,15 @@ def _built(network: PreTrainedModel, config: PreTrainedConfig, plan: Plan) -> Pr
 
 def probe_ids(network: PreTrainedModel, allowed: Sequence[int] | None = None) -> Tensor:
     """Token ids (1, 12), drawn with a fixed seed from those that are `allowed` (None: all)."""
-    rows = network.get_input_embeddings().weight.shape[0]
+    rows = token_rows(network)
     drawn = torch.randint(0, len(allowed) if allowed else rows, (1, _PROBE_TOKENS), generator=_generator())
     return torch.tensor(allowed)[drawn] if allowed else drawn
+
+
+def token_rows(network: PreTrainedModel) -> int:
+    """Rows of the token embedding."""
+    weight: Tensor = network.get_input_embeddings().weight  # type: ignore[assignment]
+    return weight.shape[0]
 
 
 def _generator() -> torch.Generator:
@@ -219,8 +225,8 @@ def trunk_answer(network: PreTrainedModel) -> Tensor:
 
 
 @torch.no_grad()
-def answer_of(network: PreTrainedModel, ids: Tensor) -> Tensor:
+def answer_of(network: nn.Module, ids: Tensor) -> Tensor:
     """First output of `network` for token ids (1, n)."""
-    ids = ids.to(network.device)
+    ids = ids.to(next(network.parameters()).device)
     first: Tensor = network(input_ids=ids, attention_mask=torch.ones_like(ids))[0]
     return first

@@ -1,0 +1,89 @@
+"""Pruning of whole blocks, physically: those that change their input least, or every k-th."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from fairsqueeze.compress.blocks_removal import own_blocks, remove_blocks, watch_blocks
+from fairsqueeze.compress.surgery_calibration import Length, Sequences, token_sequences
+from fairsqueeze.compress.surgery_choice import least_important
+from fairsqueeze.errors import BadSetting
+from fairsqueeze.models.model import Model
+from fairsqueeze.registry import Range, model_rule
+
+_SAVES = "the blocks' share of weights, memory and time, on any hardware and in plain transformers"
+
+
+@model_rule(
+    "blocks.cosine",
+    selects="linear",
+    removes="blocks",
+    family="blocks",
+    saves=_SAVES,
+    source="Men et al. 2024, ShortGPT, arXiv:2403.03853",
+)
+def blocks_cosine(
+    model: Model,
+    *,
+    share: Annotated[float, Range(0, 1, high_open=True)],
+    sequences: Sequences = 32,
+    length: Length = 128,
+    text: str = "",
+    seed: int,
+) -> None:
+    """Remove the blocks whose output points most nearly where their input does.
+
+    Block influence is 1 − mean cosine of a block's input and output over all tokens of a text; the lowest go, ranked
+    once, before anything is removed.
+
+    Args:
+        model: changed in place. One whose layers share their weights (ALBERT) is refused.
+        share: of all blocks, in [0, 1), to the nearest block; one stays.
+        sequences: number of calibration sequences.
+        length: tokens of each, special ones included.
+        text: path of a UTF-8 text file to take them from; "" is the text that the package ships.
+        seed: of the sequences.
+
+    Source:
+        Equation 1 (block influence) and section 3.3. The paper calibrates on PG19.
+    """
+    influence = block_influence(model, token_sequences(model, sequences, length, seed, text))
+    (removed,) = least_important([influence], share, per_layer=True)
+    model.network = remove_blocks(model.network, removed)
+
+
+def block_influence(model: Model, sequences: list[Tensor]) -> Tensor:
+    """1 − mean cosine of input and output of every block over all tokens of sequences (1, n): float64 (blocks,)."""
+
+    def cosines(given: Tensor, output: Tensor) -> Tensor:
+        return torch.nn.functional.cosine_similarity(given.double(), output.double(), dim=-1).flatten().cpu()
+
+    seen = watch_blocks(model.network, sequences, cosines)
+    return torch.stack([1 - torch.cat(values).mean() for values in seen])
+
+
+@model_rule(
+    "blocks.every",
+    selects="linear",
+    removes="blocks",
+    family="blocks",
+    saves=_SAVES,
+    source="Fan et al. 2020, LayerDrop, arXiv:1909.11556: every other; Sajjad et al. 2023, arXiv:2004.03844",
+)
+def blocks_every(model: Model, *, k: Annotated[int, Range(2, 1000)] = 2) -> None:
+    """Remove every k-th block: the k-th, the 2k-th and so on, counted from 1.
+
+    Args:
+        model: changed in place. One whose layers share their weights (ALBERT) is refused.
+        k: at least 2; more than the number of blocks would remove nothing and is refused.
+
+    Source:
+        "Every other" (k = 2) of LayerDrop at inference, without its training; "alternate dropping" of Sajjad et al.
+    """
+    n = len(own_blocks(model.network).blocks)
+    if k > n:
+        raise BadSetting(f"blocks.every: k is {k}, and the model has {n} blocks.", f"It must be 2 to {n}.")
+    model.network = remove_blocks(model.network, range(k - 1, n, k))

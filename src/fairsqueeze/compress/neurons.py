@@ -1,0 +1,129 @@
+"""Pruning of feed-forward neurons, physically: by their weights, or by what they contribute on a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from fairsqueeze.compress.neurons_removal import remove_neurons
+from fairsqueeze.compress.surgery_calibration import Length, Sequences, token_sequences
+from fairsqueeze.compress.surgery_choice import least_important
+from fairsqueeze.models.anatomy import Anatomy, anatomy, part_of
+from fairsqueeze.models.model import Model
+from fairsqueeze.registry import Range, model_rule
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Share = Annotated[float, Range(0, 1, high_open=True)]
+
+_SAVES = "the weights of the neurons, their memory and their time, on any hardware"
+
+
+@model_rule(
+    "neurons.magnitude",
+    selects="feed_forward",
+    removes="neurons",
+    family="neurons",
+    saves=_SAVES,
+    source="Li et al. 2017, Pruning Filters for Efficient ConvNets, arXiv:1608.08710, on neurons",
+)
+def neurons_magnitude(model: Model, *, share: Share, per_layer: bool = True) -> None:
+    """Remove the feed-forward neurons with the smallest weights.
+
+    A neuron's size is the L2 norm of its up, gate (where there is one) and down weights, which go together.
+
+    Args:
+        model: changed in place.
+        share: of all neurons, in [0, 1), to the nearest neuron; one stays in each block.
+        per_layer: the same share of each block, which any config can tell; else the smallest of all, whose shapes only
+            fairsqueeze can load.
+
+    Source:
+        The paper ranks filters by the L1 norm of their weights, within a layer; here it is L2 and counts the outgoing
+        weights as well.
+    """
+    found = anatomy(model.network)
+    sizes = []
+    for block in found.blocks:
+        forward = block.feed_forward
+        parts = [part_of(model.network, part).double() for part in (forward.up, forward.gate) if part is not None]
+        parts.append(part_of(model.network, forward.down).double().T)
+        sizes.append(sum((part.square().sum(1) for part in parts), torch.tensor(0.0)).sqrt().cpu())
+    model.network = remove_neurons(model.network, least_important(sizes, share, per_layer))
+
+
+@model_rule(
+    "neurons.activation",
+    selects="feed_forward",
+    removes="neurons",
+    family="neurons",
+    saves=_SAVES,
+    source="Wanda-sp (An et al. 2024, arXiv:2312.11983), after Sun et al. 2023, arXiv:2306.11695",
+)
+def neurons_activation(
+    model: Model,
+    *,
+    share: Share,
+    per_layer: bool = True,
+    sequences: Sequences = 32,
+    length: Length = 128,
+    text: str = "",
+    seed: int,
+) -> None:
+    """Remove the feed-forward neurons that contribute least to the output of their block on a text.
+
+    A neuron's contribution is the root mean square of its activation × the L2 norm of its down weights: the size of
+    what it adds to the residual stream.
+
+    Args:
+        model: changed in place.
+        share: of all neurons, in [0, 1), to the nearest neuron; one stays in each block.
+        per_layer: the same share of each block; else the least of all.
+        sequences: number of calibration sequences.
+        length: tokens of each, special ones included.
+        text: path of a UTF-8 text file to take them from; "" is the text that the package ships.
+        seed: of the sequences.
+
+    Source:
+        Wanda's |weight| × L2 norm of the input, put together over a column of the down projection: here by its L2
+        norm, in Wanda-sp by its sum.
+    """
+    found = anatomy(model.network)
+    squares = mean_squares(model.network, found, token_sequences(model, sequences, length, seed, text))
+    scores = []
+    for block, square in zip(found.blocks, squares, strict=True):
+        down = part_of(model.network, block.feed_forward.down).double().cpu()
+        scores.append(square.sqrt() * down.norm(dim=0))
+    model.network = remove_neurons(model.network, least_important(scores, share, per_layer))
+
+
+@torch.no_grad()
+def mean_squares(network: PreTrainedModel, found: Anatomy, sequences: Sequence[Tensor]) -> list[Tensor]:
+    """Mean square activation of every neuron over all tokens of the sequences (1, n): block by block, float64."""
+    sums = [torch.zeros(block.feed_forward.width, dtype=torch.float64) for block in found.blocks]
+    tokens = [0] * len(sums)
+
+    def watch(number: int, index: tuple[int, ...]) -> Callable[..., None]:
+        def hook(_: nn.Module, given: tuple[Any, ...]) -> None:
+            seen = given[0].reshape(-1, given[0].shape[-1])
+            sums[number].add_(seen.double().square().sum(0).cpu()[list(index)])
+            tokens[number] += len(seen)
+
+        return hook
+
+    handles = [
+        network.get_submodule(b.feed_forward.down.module).register_forward_pre_hook(watch(i, b.feed_forward.down.index))
+        for i, b in enumerate(found.blocks)
+    ]
+    try:
+        for ids in sequences:
+            here = ids.to(network.device)
+            network.base_model(input_ids=here, attention_mask=torch.ones_like(here))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [total / max(1, n) for total, n in zip(sums, tokens, strict=True)]
