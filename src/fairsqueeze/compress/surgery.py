@@ -155,7 +155,7 @@ def _noted(
     network: PreTrainedModel, config: PreTrainedConfig, tensors: Mapping[str, Tensor], numbers: Numbers
 ) -> PreTrainedConfig:
     """`config` with the note that makes up for every linear layer that it would build with another shape."""
-    empty = _empty(network, config)
+    empty = empty_network(network, config)
     names = trunk_names(empty)
     linears = {}
     for name, module in empty.named_modules():
@@ -172,7 +172,7 @@ def _noted(
     return noted
 
 
-def _empty(network: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
+def empty_network(network: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
     """A network like `network`, built from `config` without weights (on the meta device)."""
     from transformers import initialization
 
@@ -187,7 +187,7 @@ def _empty(network: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedMode
 
 
 def _built(network: PreTrainedModel, config: PreTrainedConfig, plan: Plan) -> PreTrainedModel:
-    built = _empty(network, config)
+    built = empty_network(network, config)
     built.load_state_dict(plan.tensors, strict=True, assign=True)
     old = dict(network.named_buffers())
     for name, buffer in list(built.named_buffers()):
