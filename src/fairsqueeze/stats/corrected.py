@@ -8,9 +8,9 @@ content, a change of temperature) leaves the ratio where it was; docs/theory-sim
 **The rule of the unmeasurable.** A ratio over a competence that may be 0 says nothing. So the answer is
 *unmeasurable*, with null value and bounds, unless the `CONTROL_LEVEL` (99 %) interval of mean(control) lies above 0: a
 one-sided test at .5 %. It is also unmeasurable where that interval does not exist (one cluster), or where the ratio's
-own interval has an infinite bound. A random or constant model fails the test; the one in two hundred that passes by
-luck has a control within about three standard errors of 0, so its ratio's interval is about as wide as ±1 and can't be
-called fair.
+own interval has an infinite bound. A random or constant model fails the test; the few that pass by luck (nominally one
+in two hundred, up to 1.1 % in simulation) have a control within about three standard errors of 0, so the interval of
+their ratio is about as wide as ±1 and can't be called fair.
 
 **Verdicts.** "biased": the interval excludes 0. "fair": it includes 0 and lies within ±`FAIR_MARGIN` (.05: one
 twentieth of the competence shown). "inconclusive": neither, the evidence does not reach. "unmeasurable": as above.
