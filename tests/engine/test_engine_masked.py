@@ -187,3 +187,24 @@ def test_roberta_has_two_positions_less_than_its_config_says():
     assert Engine(model).answer([request])[request].n_tokens == 3
     with pytest.raises(ModelError, match="takes 128 tokens at most"):
         Engine(model).answer([PseudoLogProb(longer)])
+
+
+def test_shared_tokens_follow_the_order_in_which_the_reference_code_compares_a_pair() -> None:
+    """Compared once, in one order, a pair shares equally many tokens on both sides."""
+    from difflib import SequenceMatcher
+
+    from fairsqueeze.engine.answer import Engine
+    from fairsqueeze.engine.requests import PseudoLogProb
+    from fairsqueeze.testing.tiny import tiny_model
+
+    model = tiny_model("bert", "masked")
+    one, two = "the cat sat the dog", "the dog sat the cat"
+    ids = {text: model.tokenizer(text)["input_ids"] for text in (one, two)}
+
+    def blocks(first: str, second: str) -> int:
+        matched = SequenceMatcher(None, ids[first], ids[second]).get_matching_blocks()
+        return sum(m.size for m in matched) - 2  # [CLS] and [SEP] match and are not scored
+
+    asked = [PseudoLogProb(one, two, "shared", True), PseudoLogProb(two, one, "shared", False)]
+    found = Engine(model).answer(asked)
+    assert found[asked[0]].n_tokens == found[asked[1]].n_tokens == blocks(one, two)

@@ -100,13 +100,20 @@ def test_masked_variants_ask_for_shared_and_for_changed_tokens() -> None:
     shared = measure("unchanged").asks(item)
     assert shared == {
         "more": PseudoLogProb(item.content["more"], item.content["less"], "shared"),
-        "less": PseudoLogProb(item.content["less"], item.content["more"], "shared"),
+        "less": PseudoLogProb(item.content["less"], item.content["more"], "shared", first=False),
         "control": PseudoLogProb(item.content["control"], item.content["more"], "shared"),
     }
     changed = measure("changed").asks(item)
     assert changed["more"] == PseudoLogProb(item.content["more"], item.content["less"], "changed")
     assert changed["control/0/1"] == PseudoLogProb("This is about out.", "This is about its.", "changed")
     assert changed["less/3/0"] == PseudoLogProb("The answer is moss.", "The answer is kelp.", "changed")
+
+
+def test_the_reference_compares_a_pair_that_violates_a_stereotype_the_other_way_round() -> None:
+    item = pair()
+    turned = Item(item.id, item.axis, item.group, item.cluster, {**item.content, "antistereo": True})
+    asked = measure("unchanged").asks(turned)
+    assert (asked["more"].first, asked["less"].first, asked["control"].first) == (False, True, True)
 
 
 def test_words_that_begin_a_sentence_get_their_own_contexts() -> None:

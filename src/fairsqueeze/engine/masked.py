@@ -92,10 +92,11 @@ def _chosen(reader: Reader, request: PseudoLogProb, tokens: Tokens) -> list[int]
             "Give `other`, or ask for all tokens.",
         )
     other = reader.read(request.other, special=True)
+    pair = (tokens.ids, other.ids) if request.first else (other.ids, tokens.ids)
     shared: set[int] = set()
-    for tag, begin, end, _, _ in SequenceMatcher(None, tokens.ids, other.ids).get_opcodes():
+    for tag, begin, end, other_begin, other_end in SequenceMatcher(None, *pair).get_opcodes():
         if tag == "equal":
-            shared.update(range(begin, end))
+            shared.update(range(begin, end) if request.first else range(other_begin, other_end))
     return [at for at in tokens.own if (at in shared) == (request.tokens == "shared")]
 
 

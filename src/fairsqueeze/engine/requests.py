@@ -54,12 +54,14 @@ class PseudoLogProb:
 
     `tokens` chooses which: "all"; "shared" – those that `text` has in common with `other`; "changed" – those that it
     has not. Shared tokens are the 'equal' blocks of difflib.SequenceMatcher over the two token sequences, as in the
-    reference code of CrowS-Pairs. Special tokens are never scored.
+    reference code of CrowS-Pairs, which compares a pair once, in one order: `first` says whether `text` is the first of
+    the two there. Special tokens are never scored.
     """
 
     text: str
     other: str | None = None
     tokens: Literal["all", "shared", "changed"] = "all"
+    first: bool = True
     kinds: ClassVar[frozenset[str]] = frozenset({"masked"})
 
 

@@ -73,18 +73,25 @@ def asks_causal_mean(item: Item) -> dict[str, TextLogProb]:
 
 def asks_unchanged(item: Item) -> dict[str, PseudoLogProb]:
     """The tokens that the sentences share; of the control, those it shares with the stereotyping sentence."""
-    return {side: PseudoLogProb(text, _opposite(item, side), "shared") for side, text in _sides(item)}
+    return {
+        side: PseudoLogProb(text, _opposite(item, side), "shared", _is_first(item, side)) for side, text in _sides(item)
+    }
 
 
 def asks_changed(item: Item) -> dict[str, PseudoLogProb]:
     """The tokens that differ; likewise with the spans alone in neutral sentences."""
     asked = {}
     for side, text in _sides(item):
-        asked[side] = PseudoLogProb(text, _opposite(item, side), "changed")
+        asked[side] = PseudoLogProb(text, _opposite(item, side), "changed", _is_first(item, side))
         for name, context, span in _neutral(item, side):
             other = span["less" if side == "more" else "more"]
             asked[name] = PseudoLogProb(context.filled(span[side]), context.filled(other), "changed")
     return asked
+
+
+def _is_first(item: Item, side: str) -> bool:
+    """Whether the reference code has this sentence first of its pair: `sent_less` where the pair is antistereo."""
+    return side != ("more" if item.content["antistereo"] else "less")
 
 
 def _opposite(item: Item, side: str) -> str:

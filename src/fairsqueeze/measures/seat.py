@@ -73,11 +73,14 @@ def seat(
     return rows_of(item, answers, sd)
 
 
-def _declare(pooling: Pooling, default_for: tuple[Kind, ...] = ()) -> None:
+BIDIRECTIONAL: tuple[Kind, ...] = ("masked", "encoder", "pair_classifier", "pair_regressor")
+
+
+def _declare(pooling: Pooling, kinds: tuple[Kind, ...], default_for: tuple[Kind, ...] = ()) -> None:
     measure(
         f"seat.{pooling}",
         version=1,
-        kinds=("causal", "masked", "encoder", "pair_classifier", "pair_regressor"),
+        kinds=kinds,
         data=(f"{DATA}?",),
         source="May et al. 2019 (NAACL, arXiv:1903.10561); religion: Meade et al. 2022 (arXiv:2110.08527)",
         items=items,
@@ -89,6 +92,6 @@ def _declare(pooling: Pooling, default_for: tuple[Kind, ...] = ()) -> None:
     )(seat)
 
 
-_declare("cls")
-_declare("mean", default_for=("encoder", "pair_classifier", "pair_regressor"))
-_declare("last")
+_declare("cls", BIDIRECTIONAL)  # the first position of a causal model has seen nothing of the sentence
+_declare("mean", ("causal", *BIDIRECTIONAL), default_for=("encoder", "pair_classifier", "pair_regressor"))
+_declare("last", ("causal", *BIDIRECTIONAL))

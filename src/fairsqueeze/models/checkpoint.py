@@ -151,6 +151,8 @@ def _sync(folder: Path) -> None:
 
 def _replace(temporary: Path, target: Path) -> None:
     temporary.chmod(0o755)
+    for file in temporary.iterdir():  # safetensors writes for its owner alone
+        file.chmod(0o644)
     if target.exists():
         old = temporary.with_name(temporary.name + ".old")
         os.replace(target, old)

@@ -37,6 +37,8 @@ def yes_or_no(path: Path) -> list[Question]:
     for number, row in _json_lines(path):
         if row.get("answer") not in ("True", "False"):
             raise _bad(path, number, f"answer is {row.get('answer')!r}, not 'True' or 'False'")
+        if not isinstance(row.get("passage"), str) or not isinstance(row.get("question"), str):
+            raise _bad(path, number, "passage and question must be texts")
         prompt = f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:"
         found.append(Question(prompt, ("no", "yes"), int(row["answer"] == "True")))
     return found
@@ -84,7 +86,13 @@ def _lettered(path: Path, number: int, row: dict[str, Any], prompt: Callable[[di
     if options[matching[0]] != answer:
         options[matching[0]] = answer
         stem += "?"
-    return Question(prompt({**row, "question": stem}), tuple(o[3:].strip() for o in options), matching[0])
+    contents = tuple(o[3:].strip() for o in options)
+    if not all(contents):
+        raise _bad(path, number, "an option is empty")
+    try:
+        return Question(prompt({**row, "question": stem}), contents, matching[0])
+    except KeyError as error:
+        raise _bad(path, number, f"{error} is missing") from None
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
