@@ -383,3 +383,34 @@ def test_texts_and_pairs_that_can_not_be_used_are_named(tmp_path):
     bad.write_text("\n")
     with pytest.raises(DataError, match="no labelled pairs"):
         labelled_pairs(str(bad))
+
+
+# magnitude
+
+
+@pytest.mark.parametrize("per_layer", [True, False])
+def test_magnitude_removes_the_heads_and_neurons_of_the_smallest_norm(per_layer):
+    """Norms written out from Llama's own layers: two groups of two query heads, and a gated feed-forward part."""
+    model = tiny_model("llama")
+    groups, neurons = [], []
+    for layer in model.network.model.layers:
+        a, f = layer.self_attn, layer.mlp
+        parts = [[a.q_proj.weight[16 * g : 16 * g + 16], a.o_proj.weight[:, 16 * g : 16 * g + 16]] for g in range(2)]
+        kv = [[a.k_proj.weight[8 * g : 8 * g + 8], a.v_proj.weight[8 * g : 8 * g + 8]] for g in range(2)]
+        groups.append([sum(w.square().sum().item() for w in p + k) for p, k in zip(parts, kv, strict=True)])
+        squares = f.up_proj.weight.square().sum(1) + f.gate_proj.weight.square().sum(1)
+        neurons.append((squares + f.down_proj.weight.square().sum(0)).tolist())
+    fewer = compress(model, "heads.magnitude", share=0.25, per_layer=False)
+    least = min((value, number, group) for number, row in enumerate(groups) for group, value in enumerate(row))
+    kept = fewer.network.model.layers[least[1]].self_attn.k_proj.weight
+    other = 8 * (1 - least[2])
+    assert torch.equal(kept, model.network.model.layers[least[1]].self_attn.k_proj.weight[other : other + 8])
+    thinner = compress(model, "neurons.magnitude", share=0.25, per_layer=per_layer)
+    limits = [sorted(row)[15] for row in neurons] if per_layer else [sorted(v for row in neurons for v in row)[31]] * 2
+    for number, (before, after) in enumerate(
+        zip(model.network.model.layers, thinner.network.model.layers, strict=True)
+    ):
+        stay = [i for i, value in enumerate(neurons[number]) if value > limits[number]]
+        assert torch.equal(after.mlp.up_proj.weight, before.mlp.up_proj.weight[stay])
+        assert torch.equal(after.mlp.gate_proj.weight, before.mlp.gate_proj.weight[stay])
+        assert torch.equal(after.mlp.down_proj.weight, before.mlp.down_proj.weight[:, stay])

@@ -35,6 +35,8 @@ def neurons_magnitude(model: Model, *, share: Share, per_layer: bool = True) -> 
     """Remove the feed-forward neurons with the smallest weights.
 
     A neuron's size is the L2 norm of its up, gate (where there is one) and down weights, which go together.
+    Small neurons can matter most: in SmolLM2-135M a fifth of those of the first block alone, gone, multiplies the
+    perplexity by 30; `neurons.activation` does not fall for it.
 
     Args:
         model: changed in place.
