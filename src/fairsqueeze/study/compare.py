@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fairsqueeze.models.model import Model
 
 SCHEMA = "fairsqueeze.compare/1"
-VERDICTS = ("worse", "better", "no detectable change", "unmeasurable")
 
 
 @dataclass
@@ -36,9 +35,12 @@ class Paired:
 
     @property
     def verdict(self) -> str:
-        """Of the headline statistics: worse if any is; else unmeasurable if a bias can't be judged; else the rest."""
+        """Of the headline statistics: worse if any is; else unmeasurable if a bias can't be judged; else the rest.
+
+        "changed" is a detectable difference of which neither worse nor better can be said.
+        """
         found = [c.verdict for c in headline(self.comparisons)]
-        for verdict in ("worse", "unmeasurable", "better"):
+        for verdict in ("worse", "unmeasurable", "changed", "better"):
             if verdict in found:
                 return verdict
         return "no detectable change"
