@@ -1,6 +1,6 @@
 """Draw the README's pictures from a run of studies/first-light.yaml.
 
-    python recipes/readme_picture.py runs/first-light
+python recipes/readme_picture.py runs/first-light
 """
 
 from __future__ import annotations
