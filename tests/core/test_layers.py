@@ -14,6 +14,7 @@ import fairsqueeze
 SOURCE = Path(fairsqueeze.__file__).parent
 ALLOWED = {
     "errors": set(),
+    "callable_package": set(),
     "spec": set(),
     "items": set(),
     "registry": {"errors", "items", "compress", "measures", "tasks"},
@@ -23,7 +24,7 @@ ALLOWED = {
     "models": {"assets", "errors", "registry", "spec"},
     "testing": {"models", "errors", "registry", "items", "engine", "compress"},
     "engine": {"models", "errors", "registry", "spec"},
-    "compress": {"models", "errors", "registry", "spec", "engine", "stimuli"},
+    "compress": {"models", "errors", "registry", "spec", "engine", "stimuli", "callable_package"},
     "measures": {"errors", "items", "registry", "engine.requests", "stimuli", "spec"},
     "tasks": {"errors", "items", "registry", "engine.requests", "stimuli", "spec"},
     "stats": {"errors", "registry", "records", "items"},
@@ -41,7 +42,7 @@ ALLOWED = {
         "spec",
         "report",
     },
-    "report": {"study", "stats", "registry", "records", "errors", "spec", "measures", "items"},
+    "report": {"callable_package", "study", "stats", "registry", "records", "errors", "spec", "measures", "items"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -120,3 +121,13 @@ def test_public_names_exist() -> None:
         assert getattr(fairsqueeze, name) is not None
     with pytest.raises(AttributeError):
         _ = fairsqueeze.no_such_name
+
+
+def test_public_functions_can_be_called_after_their_packages_were_imported() -> None:
+    import fairsqueeze.compress
+    import fairsqueeze.report  # noqa: F401
+
+    for name in ("compress", "report"):
+        assert callable(getattr(fairsqueeze, name))
+    with pytest.raises(fairsqueeze.FairsqueezeError, match="magnitude.linear"):
+        fairsqueeze.compress(None, "magnitude.liner")
