@@ -1,6 +1,6 @@
-"""A package that is called like the function it is named for: `fairsqueeze.compress(model, …)`, `fairsqueeze.report(…)`.
+"""A package that can be called like the function it is named for: `fairsqueeze.compress(model, …)`.
 
-Importing the package `fairsqueeze.compress` binds that name in `fairsqueeze`; a call must then still reach the function.
+Importing the package `fairsqueeze.compress` binds that name in `fairsqueeze`; a call must still reach the function.
 """
 
 from __future__ import annotations
