@@ -16,7 +16,8 @@ def test_every_order_is_found(order: tuple[int, int, int]) -> None:
     for label, position in zip(LABELS, order, strict=True):
         names[position] = label.upper()
     assert order_of(tuple(names)) == order
-    assert order_of(("LABEL_0", "LABEL_1", "LABEL_2"), ",".join(names)) == order
+    for between in (",", "/", " | "):
+        assert order_of(("LABEL_0", "LABEL_1", "LABEL_2"), between.join(names)) == order
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_published_spellings(labels: tuple[str, ...], order: tuple[int, int, int
     ],
 )
 def test_an_unreadable_order_is_an_error_with_the_way_out(labels: tuple[str, ...]) -> None:
-    with pytest.raises(ModelError, match=r"labels=entailment,neutral,contradiction"):
+    with pytest.raises(ModelError, match=r"labels=entailment/neutral/contradiction"):
         order_of(labels)
 
 

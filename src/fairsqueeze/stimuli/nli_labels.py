@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fairsqueeze.errors import BadSetting, ModelError
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -11,7 +13,7 @@ SPELLINGS = {
     "contradiction": ("contradiction", "contradict", "contradicts", "contradictory", "contradicted", "c"),
 }
 """How the three labels are written in published configs, in lower case and without anything but letters."""
-EXAMPLE = ",".join(LABELS)
+EXAMPLE = "/".join(LABELS)
 
 
 def order_of(labels: tuple[str, ...], given: str | None = None) -> tuple[int, int, int]:
@@ -19,7 +21,8 @@ def order_of(labels: tuple[str, ...], given: str | None = None) -> tuple[int, in
 
     Args:
         labels: names of the outputs in their order, as `Outputs.labels` has them from the model's config.
-        given: the names in the order of the outputs, separated by commas, for a config that has none (`LABEL_0` …).
+        given: the names in the order of the outputs, separated by `/` (or a comma, which the command line takes for the
+            end of a setting), for a config that has none (`LABEL_0` …).
 
     Raises ModelError where the config does not name three outputs so that they can be told apart and nothing is given;
     BadSetting where `given` does not name the three labels once each, or says other than a config that does name them.
@@ -34,7 +37,7 @@ def order_of(labels: tuple[str, ...], given: str | None = None) -> tuple[int, in
                 "or choose a model that is trained for inference with three labels.",
             )
         return read
-    wanted = _positions(tuple(part.strip() for part in given.split(",")))
+    wanted = _positions(tuple(names_in(given)))
     if wanted is None:
         raise BadSetting(
             f"labels is {given!r}.", f"It must name entailment, neutral and contradiction once each: labels={EXAMPLE}."
@@ -50,6 +53,11 @@ def order_of(labels: tuple[str, ...], given: str | None = None) -> tuple[int, in
             "Leave the setting out; where the config is wrong, correct its id2label.",
         )
     return wanted
+
+
+def names_in(given: str) -> list[str]:
+    """The names in a setting that lists outputs in their order: `a/b/c`, or with commas or bars between them."""
+    return [part.strip() for part in re.split(r"[/,|]", given)]
 
 
 def label_named(text: str) -> str | None:
