@@ -34,6 +34,13 @@ def attach_(encoder: nn.Module, rank: int) -> None:
             module.bias.requires_grad_(True)
 
 
+def attach_embedding_(embedding: nn.Embedding, rank: int) -> None:
+    """Add a low-rank term to a frozen embedding; a head tied to it sees the same sum. In place."""
+    rows, columns = embedding.weight.shape
+    embedding.weight.requires_grad_(False)
+    parametrize.register_parametrization(embedding, "weight", LowRank(rows, columns, rank))
+
+
 def learned(network: nn.Module, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
     """What was learned: `NAME.weight.low_rank_a|b` for low-rank terms, `NAME` for tensors trained in full."""
     found = {}

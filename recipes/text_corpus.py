@@ -48,6 +48,9 @@ def _sources(data: Path, wheel: Path | None) -> Iterator[str]:
                 yield " ".join(sentences)
     for name in ("wiki", "c4"):
         yield from _paragraphs((data / f"calibration_text_exllamav2/{name}.utf8").read_text(encoding="utf-8"))
+    for path in sorted((data / "lambada").glob("*.jsonl*")):
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        yield from (json.loads(line)["text"] for line in raw.decode("utf-8").splitlines())
     if wheel is not None:
         yield from _from_wheel(wheel)
 

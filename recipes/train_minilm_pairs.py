@@ -77,8 +77,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(args.encoder)
@@ -107,7 +108,7 @@ def main() -> None:
             scale = min((step + 1) / (0.06 * steps), max(0.0, (steps - step) / steps))
             for group in optimizer.param_groups:
                 group["lr"] = args.rate * scale
-            with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            with torch.autocast(network.device.type, torch.bfloat16, enabled=args.bf16):
                 logits = outputs(network, tokenizer, pairs).float()
             gold = torch.tensor([p[2] for p in pairs])
             loss = (

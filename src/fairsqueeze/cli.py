@@ -89,7 +89,7 @@ def audit(
     with _working(as_json, quiet) as progress:
         options = AuditOptions(measure or None, task or None, limit, seed, device, dtype)
         result = run_audit(model, options, out=out, progress=progress)
-    _show(result.to_json(), as_json, _audit_text)
+    _show(result.to_json(), as_json, _terminal().audit_text)
     raise typer.Exit(DONE if result.measurable else UNMEASURABLE)
 
 
@@ -115,7 +115,7 @@ def compress(
     with _working(as_json, quiet) as progress:
         parameters = _key_values(setting or [])
         result = compress_to(model, method, parameters, out, seed=seed, device=device, progress=progress)
-    _show(result, as_json, _compress_text)
+    _show(result, as_json, _terminal().compress_text)
 
 
 @app.command()
@@ -144,7 +144,7 @@ def compare(
     with _working(as_json, quiet) as progress:
         options = AuditOptions(measure or None, task or None, limit, seed, device, dtype)
         result = run_compare(base, other, options, out=out, progress=progress)
-    _show(result.to_json(), as_json, _compare_text)
+    _show(result.to_json(), as_json, _terminal().compare_text)
     raise typer.Exit({"worse": FAILED, "unmeasurable": UNMEASURABLE}.get(result.verdict, DONE))
 
 
@@ -181,7 +181,7 @@ def study_plan(file: Annotated[Path, typer.Argument(metavar="FILE.yaml")], as_js
 
     made = plan(Study.from_file(file))
     rows = [{"id": v.id, "model": v.model, "variant": v.label, "kind": v.kind, "seed": v.seed} for v in made.variants]
-    _show({"study": made.study.name, "variants": rows}, as_json, lambda v: _listing(v["variants"]))
+    _show({"study": made.study.name, "variants": rows}, as_json, lambda v: _terminal().listing(v["variants"]))
 
 
 @study_app.command("run")
@@ -208,7 +208,7 @@ def study_run(
         results = load_results(folder)
         page = write_report(results, out=folder / "report.html")
     document = {"study": study.name, "out": str(folder), "report": str(page), **vars(outcome)}
-    _show(document, as_json, lambda v: _study_text(results, v))
+    _show(document, as_json, lambda v: _terminal().study_text(results, v))
     raise typer.Exit(FAILED if outcome.failed else DONE)
 
 
@@ -230,8 +230,7 @@ def study_status(
     if document is None:
         raise StoreError(f"{target} holds no study.", "Give the --out folder of `fairsqueeze study run`.")
     found = status(plan(Study.model_validate(document["study"])), target, lambda m: print(m, file=sys.stderr))
-    text = f"{found['finished']} of {found['total']} variants are finished."
-    _show(found, as_json, lambda v: f"{_listing(v['variants'])}\n{text}")
+    _show(found, as_json, _terminal().status_text)
 
 
 @app.command()
@@ -262,7 +261,11 @@ def list_(
 
     if what not in LISTINGS:
         raise unknown_name("listing", what, LISTINGS)
-    _show(LISTINGS[what](), as_json, lambda rows: _listing([{c: row[c] for c in COLUMNS[what]} for row in rows]))
+    _show(
+        LISTINGS[what](),
+        as_json,
+        lambda rows: _terminal().listing([{c: row[c] for c in COLUMNS[what]} for row in rows]),
+    )
 
 
 @app.command()
@@ -279,7 +282,7 @@ def show(
 
     if kind not in SHOWN:
         raise unknown_name("kind", kind, SHOWN)
-    _show(SHOWN[kind](name), as_json, _details)
+    _show(SHOWN[kind](name), as_json, _terminal().details)
 
 
 @app.command()
@@ -302,7 +305,7 @@ def fetch(
 
     with _working(as_json, quiet) as progress:
         rows = fetch_all(names or [], everything=everything, origin=origin, progress=progress)
-    _show(rows, as_json, _listing)
+    _show(rows, as_json, _terminal().listing)
 
 
 @app.command()
@@ -315,7 +318,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     with _stdout_for_result(as_json):
         found = examine()
-    _show(found, as_json, _details)
+    _show(found, as_json, _terminal().details)
     raise typer.Exit(DONE if found["in order"] else FAILED)
 
 
@@ -344,64 +347,17 @@ def _show(value: Any, as_json: bool, text: Callable[[Any], Any]) -> None:
         _console().print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
 
 
+def _terminal() -> Any:
+    """How results look on a terminal; loaded only where something is shown."""
+    from fairsqueeze.report import terminal
+
+    return terminal
+
+
 def _console() -> Any:
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS", 120)), no_color=True)
-
-
-def _audit_text(document: dict[str, Any]) -> Any:
-    from rich.console import Group
-
-    from fairsqueeze.report.table import audit_table
-
-    return Group(audit_table(document), *_notes(document["warnings"]))
-
-
-def _compare_text(document: dict[str, Any]) -> Any:
-    from rich.console import Group
-
-    from fairsqueeze.report.table import compare_table
-
-    return Group(compare_table(document), *_notes(document["warnings"]), f"Verdict: {document['verdict']}")
-
-
-def _compress_text(document: dict[str, Any]) -> str:
-    measured = ", ".join(f"{k} {v}" for k, v in document["measured"].items() if isinstance(v, (int, float, str)))
-    return f"{document['out']}\n  checkpoint {document['id']}\n  {measured}\n  {document['saves']}"
-
-
-def _study_text(results: Any, document: dict[str, Any]) -> Any:
-    from rich.console import Group
-
-    from fairsqueeze.report.table import summary_table
-
-    failed = [f"failed: {label}: {why}" for label, why in document["failed"].items()]
-    return Group(summary_table(results), *failed, f"Report: {document['report']}")
-
-
-def _notes(messages: list[str]) -> list[str]:
-    return [f"note: {message}" for message in messages]
-
-
-def _listing(rows: list[dict[str, Any]]) -> Any:
-    from fairsqueeze.report.table import listing_table
-
-    return listing_table(rows, list(rows[0])) if rows else "nothing"
-
-
-def _details(value: dict[str, Any], indent: str = "") -> str:
-    lines = []
-    for key, one in value.items():
-        if isinstance(one, dict):
-            lines += [f"{indent}{key}:", _details(one, indent + "  ")] if one else []
-        elif isinstance(one, (list, tuple)):
-            lines += [f"{indent}{key}:", *(f"{indent}  - {each}" for each in one)] if one else []
-        elif isinstance(one, str) and "\n" in one:
-            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in one.splitlines())]
-        else:
-            lines.append(f"{indent}{key}: {'none' if one is None else one}")
-    return "\n".join(lines)
 
 
 def _key_values(pairs: list[str]) -> dict[str, str]:

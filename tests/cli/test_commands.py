@@ -81,6 +81,9 @@ def test_a_study_runs_and_a_second_run_finds_everything(run: Callable, folder: P
     assert len(again["found"]) == 4
     status = json.loads(run("study", "status", tmp_path / "out", "--json")[1])
     assert (status["finished"], status["total"]) == (4, 4)
+    shown = run("study", "status", tmp_path / "out")[1]
+    assert "magnitude.linear 60 %" in shown
+    assert "4 of 4 variants are finished." in shown
 
 
 @pytest.mark.parametrize(("what", "registry"), [("methods", methods), ("measures", measures), ("tasks", tasks)])

@@ -84,9 +84,8 @@ def summary_columns(results: Results, families: int | None = None, performance: 
 def summary_rows(results: Results, columns: Sequence[Column] | None = None) -> list[dict[str, Any]]:
     """One plain row per model: values by column key. Estimates stay whole, so that nothing is lost by rounding.
 
-    Keys: `variant, kind, sparsity, sparsity_linear, bytes_dense, bytes_zstd, verdict`, and per estimate column its key →
-    the estimate
-    (a mapping with value, low, high, n, ideal, chance, status) or None where the model was not asked.
+    Keys: `variant, kind, sparsity, sparsity_linear, bytes_dense, bytes_zstd, verdict`, and per estimate column its key
+    → the estimate (a mapping with value, low, high, n, ideal, chance, status) or None where the model was not asked.
     """
     columns = summary_columns(results) if columns is None else columns
     rows = []
