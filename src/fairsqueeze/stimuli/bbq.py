@@ -15,7 +15,6 @@ from typing import Any
 
 from fairsqueeze.errors import DataError
 from fairsqueeze.items import Item
-from fairsqueeze.stimuli.neutral import Neutral
 
 AXES = {
     "Age": "age",
@@ -36,14 +35,6 @@ as in the authors' analysis."""
 METADATA = "additional_metadata.csv"
 ASKED = (("neg", "ambig"), ("neg", "disambig"), ("nonneg", "ambig"), ("nonneg", "disambig"))
 """Polarity and context of the four questions of an item, in the order of the files."""
-
-NEUTRAL = (
-    Neutral("Answer:", ""),
-    Neutral("Question: Who is it?\nAnswer:", ""),
-    Neutral("Question: Which one is it?\nAnswer:", ""),
-    Neutral("That is the question.\nAnswer:", ""),
-)
-"""What stands before an answer where nothing speaks for or against it."""
 
 REMEDY = "Fetch the original files with `fairsqueeze fetch bbq`."
 _NO_BRACES = str.maketrans("", "", "{}")
