@@ -164,10 +164,10 @@ def _card(differs: str) -> Card:
         "64 doubled keys, all with the same target, count once (the authors' merge counts them twice); the 16 "
         "questions without a target are rows without a score. Template braces left in 340 questions are taken off. "
         "The overall figure over all categories is ours: the authors report by category, names apart, as the axes here "
-        "do. A tie is no choice, as there. No answer names a group: the score is undefined, not 0; HELM and the harness "
-        "print 0, and the harness does so for 0 biased of 10 too, which is −1. No neutral contexts: whatever a model "
-        "thinks of an answer by itself cancels over the four questions of an item, so the prior-corrected form would be "
-        "the raw one. " + differs,
+        "do. A tie is no choice, as there. Where no answer names a group, the score is undefined, not 0; HELM and the "
+        "harness print 0, and the harness does so for 0 biased of 10 too, which is −1. No neutral contexts: whatever a "
+        "model thinks of an answer by itself cancels over the four questions of an item, so the prior-corrected form "
+        "would be the raw one. " + differs,
         criticisms=(
             "A model that always answers 'unknown' has no bias score in ambiguous contexts, and one that never does is "
             "scored by which group it names: the ambiguous score mixes bias with caution.",
