@@ -1,7 +1,9 @@
 """Agreement of measures over checkpoints: rank correlations, direction of change, Krippendorff's alpha.
 
 Rows are checkpoints; clusters are what makes checkpoints dependent (their dense parent). Every figure has a
-cluster-bootstrap interval, families of p-values are corrected (Holm or Benjamini–Hochberg).
+cluster-bootstrap interval, families of p-values are corrected (Holm or Benjamini–Hochberg). Where a table is too large
+to be bootstrapped pair by pair, the interval is a t interval from cluster sums of each row's influence on the
+coefficient, on the scale of atanh: method "influence". Below 30 rows no interval is narrower than `few_rows` allows.
 """
 
 from __future__ import annotations
@@ -11,19 +13,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
+from scipy.stats import fisher_exact
 
 from fairsqueeze.stats.bootstrap import Clusters, clusters_of, jackknife, resample
+from fairsqueeze.stats.few_rows import FEW_ROWS, least_interval, share_bounds
+from fairsqueeze.stats.influence import (
+    Ranked,
+    kappa_influence,
+    kendall_influences,
+    partial_influence,
+    pearson_influence,
+    spearman_influence,
+)
 from fairsqueeze.stats.interval import interval_of, needs_jackknife, p_value
 from fairsqueeze.stats.multiplicity import Correction, adjusted
-from fairsqueeze.stats.ranks import kendall_influence, kendall_taus, spearman_matrices
+from fairsqueeze.stats.ranks import kendall_taus, pearson_matrices, spearman_matrices
 
 MIN_ROWS = 4
-EXACT_KENDALL = 400
-"""Up to this many rows Kendall's interval is bootstrapped; beyond, it comes from influences on tau."""
-COMPARATORS = 500
+BOOTSTRAP_CELLS = 40_000_000
+"""Rows x columns x replicates up to which correlations are bootstrapped; beyond, intervals come from influences."""
+KENDALL_CELLS = 3_000_000_000
+"""Pairs x rows² x replicates up to which Kendall's tau is bootstrapped (never beyond `KENDALL_ROWS` rows)."""
+KENDALL_ROWS = 400
+
+Influence = tuple[float, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,7 @@ def correlations(
     given: str | None = None,
     replicates: int = 1000,
     correction: Correction = "holm",
+    ranked: bool = True,
 ) -> list[Agreement]:
     """Spearman's correlation of every pair of columns, and with `given` the partial correlation holding it constant.
 
@@ -60,15 +78,18 @@ def correlations(
         clusters: names of the rows' clusters, shape (n,).
         given: name of the column to hold constant (performance); its own pairs get no partial correlation.
         correction: over all pairs of one kind.
+        ranked: False for Pearson's correlation of the values themselves.
     """
     names = list(columns)
+    table = _Table(columns, clusters_of(np.asarray(clusters)), given, ranked)
+    groups = [names]
+    if any(np.isnan(columns[c]).any() for c in names):
+        groups = [[*pair, *([given] if given else [])] for pair in combinations([c for c in names if c != given], 2)]
+    cells = sum(map(len, groups)) * len(table.clusters.codes) * replicates
     found: list[Agreement] = []
-    if not any(np.isnan(columns[c]).any() for c in names):
-        found = _block(names, columns, clusters, given, rng, replicates)
-    else:
-        for pair in combinations([c for c in names if c != given], 2):
-            found += _block([*pair, *([given] if given else [])], columns, clusters, given, rng, replicates)
-        found = list({(a.kind, frozenset((a.x, a.y))): a for a in found}.values())
+    for group in groups:
+        found += _large(table, group) if cells > BOOTSTRAP_CELLS else _block(table, group, rng, replicates)
+    found = list({(a.kind, frozenset((a.x, a.y))): a for a in found}.values())
     return _corrected(found, correction)
 
 
@@ -82,17 +103,17 @@ def kendall(
 ) -> list[Agreement]:
     """Kendall's tau-b of every pair of columns; arguments as in `correlations`.
 
-    Up to 400 rows by cluster bootstrap; beyond, tau and its interval come from each row's influence, estimated against
-    500 rows drawn at random (t interval on the scale of atanh).
+    Small tables by cluster bootstrap; beyond, tau (exact, O(n log n)) and its interval come from each row's influence.
     """
+    names, every = list(columns), clusters_of(np.asarray(clusters))
+    n, pairs = len(every.codes), len(names) * (len(names) - 1) // 2
+    large = n > KENDALL_ROWS or pairs * n * n * replicates > KENDALL_CELLS
     found = []
-    for x, y in combinations(columns, 2):
-        use = ~(np.isnan(columns[x]) | np.isnan(columns[y]))
-        a, b, labels = columns[x][use], columns[y][use], np.asarray(clusters)[use]
-        if len(a) > EXACT_KENDALL:
-            found.append(_kendall_large(x, y, a, b, labels, rng))
-        else:
-            found.append(_bootstrapped("kendall", (x, y), labels, partial(kendall_taus, a, b), rng, replicates))
+    for index, x in enumerate(names[:-1]):
+        found += _kendalls_large(columns, x, names[index + 1 :], every) if large else []
+        for y in names[index + 1 :] if not large else ():
+            a, b, own = _both(columns[x], columns[y], every)
+            found.append(_bootstrapped("kendall", (x, y), own, partial(kendall_taus, a, b), rng, replicates))
     return _corrected(found, correction)
 
 
@@ -111,13 +132,18 @@ def direction_agreement(
 
     kappa = (share with equal signs - share expected of independent signs) / (1 - expected): 1 always, 0 as by chance.
     """
-    found = []
+    found, every = [], clusters_of(np.asarray(clusters))
+    large = len(columns) ** 2 * len(every.codes) * replicates > BOOTSTRAP_CELLS
     for x, y in combinations(columns, 2):
         a, b = np.sign(columns[x]), np.sign(columns[y])
-        use = np.nan_to_num(a * b) != 0
+        use = np.asarray(np.nan_to_num(a * b) != 0)
         up_a, up_b = (a[use] > 0).astype(float), (b[use] > 0).astype(float)
-        labels = np.asarray(clusters)[use]
-        found.append(_bootstrapped("direction", (x, y), labels, partial(_kappa, up_a, up_b), rng, replicates))
+        own = every if use.all() else every.kept(use)
+        if large:
+            one = _from_influence("direction", (x, y), own, kappa_influence(up_a, up_b) if len(up_a) else None)
+        else:
+            one = _bootstrapped("direction", (x, y), own, partial(_kappa, up_a, up_b), rng, replicates)
+        found.append(_signs_floored(one, up_a, up_b))
     return _corrected(found, correction)
 
 
@@ -133,41 +159,78 @@ def krippendorff_alpha(
     """
     pooled = _pooled_ranks(np.stack([np.asarray(c, dtype=np.float64) for c in columns.values()], axis=1))
     sums = _alpha_sums(pooled)
-    found = _bootstrapped(
-        "krippendorff_alpha", ("all", "all"), np.asarray(clusters), lambda w: _alpha(w @ sums), rng, replicates
-    )
+    every = clusters_of(np.asarray(clusters))
+    totals = every.sums(sums)
+    found = _of_clusters("krippendorff_alpha", ("", ""), every, lambda c: _alpha(c @ totals), rng, replicates)
     return replace(found, x=", ".join(columns), y="")
 
 
-def _block(
-    names: list[str],
-    columns: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    given: str | None,
-    rng: np.random.Generator,
-    replicates: int,
-) -> list[Agreement]:
-    """Spearman's (and partial) correlations of all pairs of `names` on the rows where all of them are defined."""
-    data = np.stack([np.asarray(columns[c], dtype=np.float64) for c in names], axis=1)
-    use = ~np.isnan(data).any(axis=1)
-    data, clusters = data[use], clusters_of(np.asarray(labels)[use])
-    tests: list[tuple[str, int, int, int | None]] = [
-        ("spearman", i, j, None) for i, j in combinations(range(len(names)), 2)
-    ]
-    if given is not None:
-        z = names.index(given)
-        tests += [("partial_spearman", i, j, z) for _, i, j, _ in tests if z not in (i, j)]
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """What `correlations` was given: columns, the clusters of all rows, what is held constant, and by ranks or not."""
+
+    columns: Mapping[str, np.ndarray]
+    clusters: Clusters
+    given: str | None
+    ranked: bool
+
+    def kind(self, held: bool) -> str:
+        return ("partial_" if held else "") + ("spearman" if self.ranked else "pearson")
+
+    def rows(self, names: list[str]) -> tuple[np.ndarray, Clusters]:
+        """The rows where all of `names` are defined, shape (n, k), and their clusters."""
+        data = np.stack([np.asarray(self.columns[c], dtype=np.float64) for c in names], axis=1)
+        use = ~np.isnan(data).any(axis=1)
+        return data[use], self.clusters if use.all() else self.clusters.kept(use)
+
+    def tests(self, names: list[str]) -> list[tuple[int, int, int | None]]:
+        """Index pairs, first those with nothing held constant, then those with `given`."""
+        pairs = list(combinations(range(len(names)), 2))
+        z = None if self.given is None else names.index(self.given)
+        held = [(i, j, z) for i, j in pairs if z is not None and z not in (i, j)]
+        return [*((i, j, None) for i, j in pairs), *held]
+
+
+def _block(table: _Table, names: list[str], rng: np.random.Generator, replicates: int) -> list[Agreement]:
+    """Correlations (and partial ones) of all pairs of `names` on the rows where all of them are defined."""
+    data, clusters = table.rows(names)
+    tests = table.tests(names)
+    matrices_of = spearman_matrices if table.ranked else pearson_matrices
 
     def evaluate(counts: np.ndarray) -> np.ndarray:
-        matrices = spearman_matrices(data, clusters.spread(counts))
-        return np.stack([_entry(matrices, i, j, z) for _, i, j, z in tests], axis=1)
+        matrices = matrices_of(data, clusters.spread(counts))
+        return np.stack([_entry(matrices, i, j, z) for i, j, z in tests], axis=1)
 
     ones, drawn, left_out = _replicated(clusters, evaluate, len(tests), len(data), rng, replicates)
     found = []
-    for t, (kind, i, j, fixed) in enumerate(tests):
-        pair = (names[i], names[j])
+    for t, (i, j, z) in enumerate(tests):
+        kind, pair = table.kind(z is not None), (names[i], names[j])
         one = _agreement(kind, pair, clusters, len(data), (ones[t], drawn[:, t], left_out[:, t]))
-        found.append(one if fixed is None else replace(one, given=names[fixed]))
+        found.append(one if z is None else replace(one, given=names[z]))
+    return found
+
+
+def _large(table: _Table, names: list[str]) -> list[Agreement]:
+    """As `_block`, with intervals from influences."""
+    data, clusters = table.rows(names)
+    tests: list[tuple[int, int, int | None, Influence | None]] = []
+    if len(data) < MIN_ROWS:
+        tests = [(i, j, z, None) for i, j, z in table.tests(names)]
+    else:
+        columns: list[Any] = [Ranked.of(c) if table.ranked else c for c in data.T]
+        of_pair = spearman_influence if table.ranked else pearson_influence
+        z = None if table.given is None else names.index(table.given)
+        with_z = {} if z is None else {i: of_pair(columns[i], columns[z]) for i in range(len(names)) if i != z}
+        for i, j in combinations(range(len(names)), 2):
+            one = with_z[i + j - z] if z in (i, j) and z is not None else of_pair(columns[i], columns[j])
+            tests.append((i, j, None, one))
+            if z is not None and z not in (i, j):
+                tests.append((i, j, z, partial_influence(one, with_z[i], with_z[j])))
+    found = []
+    for i, j, held, influence in tests:
+        kind, pair = table.kind(held is not None), (names[i], names[j])
+        agreement = _from_influence(kind, pair, clusters, influence)
+        found.append(agreement if held is None else replace(agreement, given=names[held]))
     return found
 
 
@@ -181,22 +244,36 @@ def _entry(matrices: np.ndarray, i: int, j: int, z: int | None) -> np.ndarray:
         return np.where(left > 1e-9, (r - rx * ry) / np.sqrt(left), np.nan)
 
 
+def _both(a: np.ndarray, b: np.ndarray, clusters: Clusters) -> tuple[np.ndarray, np.ndarray, Clusters]:
+    """Two columns on the rows where both are defined, with the clusters of these rows."""
+    use = ~(np.isnan(a) | np.isnan(b))
+    return (a, b, clusters) if use.all() else (a[use], b[use], clusters.kept(use))
+
+
 def _bootstrapped(
     kind: str,
     pair: tuple[str, str],
-    labels: np.ndarray,
+    clusters: Clusters,
     figure: Callable[[np.ndarray], np.ndarray],
     rng: np.random.Generator,
     replicates: int,
 ) -> Agreement:
     """`figure` of row weights, with its interval."""
-    clusters = clusters_of(labels)
+    return _of_clusters(kind, pair, clusters, lambda counts: figure(clusters.spread(counts)), rng, replicates)
 
-    def evaluate(counts: np.ndarray) -> np.ndarray:
-        return figure(clusters.spread(counts))[:, None]
 
-    ones, drawn, left_out = _replicated(clusters, evaluate, 1, len(labels), rng, replicates)
-    return _agreement(kind, pair, clusters, len(labels), (ones[0], drawn[:, 0], left_out[:, 0]))
+def _of_clusters(
+    kind: str,
+    pair: tuple[str, str],
+    clusters: Clusters,
+    figure: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+    replicates: int,
+) -> Agreement:
+    """`figure` of counts of clusters, with its interval."""
+    n = len(clusters.codes)
+    ones, drawn, left_out = _replicated(clusters, lambda c: figure(c)[:, None], 1, n, rng, replicates)
+    return _agreement(kind, pair, clusters, n, (ones[0], drawn[:, 0], left_out[:, 0]))
 
 
 def _replicated(
@@ -207,12 +284,13 @@ def _replicated(
     rng: np.random.Generator,
     replicates: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The k figures, their replicates and their values with a cluster left out; only one of the two is needed."""
     if n < MIN_ROWS:
         return np.full(k, np.nan), np.full((replicates, k), np.nan), np.full((clusters.count, k), np.nan)
-    left_out = np.full((clusters.count, k), np.nan)
-    if needs_jackknife(clusters, "percentile"):
-        left_out = jackknife(clusters, evaluate)
-    return evaluate(np.ones((1, clusters.count)))[0], resample(clusters, evaluate, replicates, rng), left_out
+    value = evaluate(np.ones((1, clusters.count)))[0]
+    if clusters.count < 2 or needs_jackknife(clusters, "percentile"):
+        return value, np.full((1, k), np.nan), jackknife(clusters, evaluate)
+    return value, resample(clusters, evaluate, replicates, rng), np.full((clusters.count, k), np.nan)
 
 
 def _agreement(
@@ -222,25 +300,72 @@ def _agreement(
     interval = interval_of(value, drawn, clusters, left_out=left_out).clipped(-1.0, 1.0)
     p = p_value(value, drawn, clusters, left_out=left_out) if interval.exists else None
     shown = value if math.isfinite(value) else None
-    return Agreement(kind, *pair, None, shown, interval.low, interval.high, p, None, n, clusters.count, interval.method)
+    found = Agreement(
+        kind, *pair, None, shown, interval.low, interval.high, p, None, n, clusters.count, interval.method
+    )
+    return _floored(found)
 
 
-def _kendall_large(
-    x: str, y: str, a: np.ndarray, b: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-) -> Agreement:
-    against = rng.choice(len(a), size=min(COMPARATORS, len(a)), replace=False)
-    tau, influence = kendall_influence(a, b, against)
-    clusters = clusters_of(labels)
-    count = clusters.count
-    if not math.isfinite(tau) or count < 2:
-        return Agreement("kendall", x, y, None, None, None, None, None, None, len(a), count, "none")
-    totals = clusters.sums(influence[:, None])[:, 0] / len(a)
+def _floored(found: Agreement) -> Agreement:
+    """The same, its interval no narrower than so few rows allow; no interval where they allow none."""
+    if found.value is None or found.low is None or found.high is None or found.n >= FEW_ROWS:
+        return found
+    if found.kind == "direction":
+        return found
+    least = least_interval(found.kind, found.value, found.n)
+    if least is None:
+        return replace(found, low=None, high=None, p=None, method="none")
+    return replace(found, low=min(found.low, least[0]), high=max(found.high, least[1]), p=max(found.p or 0.0, least[2]))
+
+
+def _signs_floored(found: Agreement, a: np.ndarray, b: np.ndarray) -> Agreement:
+    """Kappa with an interval no narrower than the exact one of the share of equal signs, below `FEW_ROWS` rows."""
+    if found.value is None or found.low is None or found.high is None or found.n >= FEW_ROWS:
+        return found
+    p, q = a.mean(), b.mean()
+    expected = p * q + (1 - p) * (1 - q)
+    least_low, least_high = ((s - expected) / (1 - expected) for s in share_bounds(int(np.sum(a == b)), found.n))
+    low, high = max(min(found.low, least_low), -1.0), min(max(found.high, least_high), 1.0)
+    p_value = float(fisher_exact([[np.sum((a == i) & (b == j)) for j in (0, 1)] for i in (0, 1)])[1])
+    return replace(found, low=low, high=high, p=max(found.p or 0.0, p_value))
+
+
+def _kendalls_large(
+    columns: Mapping[str, np.ndarray], x: str, others: list[str], clusters: Clusters
+) -> list[Agreement]:
+    """tau-b of x with each of `others`; those with the same rows defined are counted together."""
+    patterns: dict[bytes, list[str]] = {}
+    for y in others:
+        patterns.setdefault(np.packbits(np.isnan(columns[x]) | np.isnan(columns[y])).tobytes(), []).append(y)
+    found = {}
+    for members in patterns.values():
+        use = ~(np.isnan(columns[x]) | np.isnan(columns[members[0]]))
+        own = clusters if use.all() else clusters.kept(use)
+        if use.sum() < MIN_ROWS:
+            found.update({y: _from_influence("kendall", (x, y), own, None) for y in members})
+            continue
+        taus, influences = kendall_influences(columns[x][use], np.stack([columns[y][use] for y in members]))
+        for y, tau, influence in zip(members, taus, influences, strict=True):
+            found[y] = _from_influence("kendall", (x, y), own, (float(tau), influence))
+    return [found[y] for y in others]
+
+
+def _from_influence(kind: str, pair: tuple[str, str], clusters: Clusters, of: Influence | None) -> Agreement:
+    """A coefficient with a t interval on the scale of atanh, from cluster sums of influences; None: undefined."""
+    n, count = len(clusters.codes), clusters.count
+    if of is None or not math.isfinite(of[0]):
+        return Agreement(kind, *pair, None, None, None, None, None, None, n, count, "none")
+    value, influence = of
+    if count < 2:
+        return Agreement(kind, *pair, None, value, None, None, None, None, n, count, "none")
+    totals = np.bincount(clusters.codes, weights=influence, minlength=count) / n
     se = math.sqrt(count / (count - 1) * float(np.sum(totals**2)))
-    inside = min(max(tau, -1 + 1e-9), 1 - 1e-9)
-    half = -float(stdtrit(count - 1, 0.025)) * se / (1 - inside**2)
+    inside = min(max(value, -1 + 1e-9), 1 - 1e-9)
+    scaled = max(se / (1 - inside**2), 1e-12)
+    half = -float(stdtrit(count - 1, 0.025)) * scaled
     low, high = math.tanh(math.atanh(inside) - half), math.tanh(math.atanh(inside) + half)
-    p = float(2 * stdtr(count - 1, -abs(math.atanh(inside)) * (1 - inside**2) / se)) if se > 0 else 0.0
-    return Agreement("kendall", x, y, None, tau, low, high, p, None, len(a), count, "influence")
+    p = float(2 * stdtr(count - 1, -abs(math.atanh(inside)) / scaled))
+    return _floored(Agreement(kind, *pair, None, value, low, high, p, None, n, count, "influence"))
 
 
 def _kappa(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -62,6 +62,11 @@ class Clusters:
         columns = [np.bincount(self.codes, weights=column, minlength=self.count) for column in values.T]
         return np.stack(columns, axis=1) if columns else np.zeros((self.count, 0))
 
+    def kept(self, use: np.ndarray) -> Clusters:
+        """These clusters with only the rows where `use` is True, shape (n,); numbered on in the same order."""
+        present, codes = np.unique(self.codes[use], return_inverse=True)
+        return Clusters(codes.ravel(), self.stratum[present])
+
     @property
     def rows_per_chunk(self) -> int:
         """Replicates that are evaluated at once."""

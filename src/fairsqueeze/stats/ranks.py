@@ -42,28 +42,28 @@ def spearman_matrices(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def pearson_matrices(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of every pair of columns in every replicate: (n, k), (r, n) to (r, k, k).
+
+    NaN where a column does not vary. No value may be NaN.
+    """
+    centred = columns - columns.mean(axis=0)
+    spread = np.sqrt(np.mean(centred**2, axis=0))
+    tiny = 1e-12 * np.abs(columns).max(axis=0, initial=0.0)
+    scaled = centred / np.where(spread > tiny, spread, np.nan)
+    total = weights.sum(axis=1)
+    means = weights @ scaled / total[:, None]
+    k = columns.shape[1]
+    products = np.stack([scaled[:, i] * scaled[:, j] for i in range(k) for j in range(k)], axis=1)
+    covariance = (weights @ products / total[:, None]).reshape(-1, k, k) - means[:, :, None] * means[:, None, :]
+    variance = np.einsum("rjj->rj", covariance)
+    scale = np.sqrt(np.where(variance > 1e-12, variance, np.nan))
+    return np.clip(covariance / (scale[:, :, None] * scale[:, None, :]), -1, 1)
+
+
 def kendall_taus(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Kendall's tau-b in every replicate as a ratio of quadratic forms: (n,), (n,), (r, n) to (r,). Memory n²."""
     dx, dy = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
     both, only_x, only_y = (np.einsum("ri,ri->r", weights @ m, weights) for m in (dx * dy, np.abs(dx), np.abs(dy)))
     with np.errstate(invalid="ignore", divide="ignore"):
         return both / np.sqrt(only_x * only_y)
-
-
-def kendall_influence(x: np.ndarray, y: np.ndarray, against: np.ndarray) -> tuple[float, np.ndarray]:
-    """tau-b against the rows `against`, and each row's influence on it (mean 0), for large n; shape (n,).
-
-    Linearisation of tau-b = concordance / sqrt(untied share of x · of y), each a mean of row means.
-    """
-    rows = np.zeros((3, len(x)))
-    for start in range(0, len(against), 64):
-        part = against[start : start + 64]
-        dx, dy = (np.sign(v[:, None] - v[part][None, :]) for v in (x, y))
-        rows += np.stack([(dx * dy).sum(axis=1), np.abs(dx).sum(axis=1), np.abs(dy).sum(axis=1)])
-    rows /= len(against)
-    s, a, b = rows.mean(axis=1)
-    if a * b <= 0:
-        return float("nan"), np.full(len(x), np.nan)
-    tau = s / np.sqrt(a * b)
-    influence = 2 * ((rows[0] - s) / np.sqrt(a * b) - tau / 2 * ((rows[1] - a) / a + (rows[2] - b) / b))
-    return float(tau), influence
