@@ -191,6 +191,9 @@ class Measure:
 
     `limit_setting` names the setting that `--limit` sets, where items can't be sampled (a stream of text); "" means
     that items are sampled, None that `--limit` does not apply (a test is a whole).
+
+    `check_outputs(names, items, **settings)` gets the names of a classifier's outputs in their order and the items, and
+    raises before anything is asked where they can't be told apart.
     """
 
     name: str
@@ -206,6 +209,7 @@ class Measure:
     card: Card
     default_for: frozenset[str] = frozenset()
     limit_setting: str | None = ""
+    check_outputs: Callable[..., None] | None = None
 
     @property
     def settings(self) -> dict[str, Setting]:

@@ -203,7 +203,10 @@ def _score(
     if not missing:
         return
     from fairsqueeze.engine.answer import Engine, answer_pool
+    from fairsqueeze.engine.pairs import labels_of
 
+    for evaluation in missing:
+        evaluation.check_outputs(labels_of(model))
     engine = Engine(model)
     by_name = {e.declared.name: e for e in missing}
     asks = {name: [e.asks(item) for item in e.items] for name, e in by_name.items()}

@@ -51,6 +51,11 @@ class Evaluation:
     def asks(self, item: Item) -> Mapping[str, Any]:
         return call_with(self.declared.asks, item, settings=self.settings)
 
+    def check_outputs(self, names: Sequence[str]) -> None:
+        """Raises where a classifier whose outputs have these names can't be asked this."""
+        if self.declared.check_outputs is not None:
+            call_with(self.declared.check_outputs, names, self.items, settings=self.settings)
+
 
 def spec_of(value: str | Mapping[str, Any]) -> Spec:
     """A measure, task or method with settings: `name`, `name:key=value,key=value`, or `{name: {key: value}}`."""
