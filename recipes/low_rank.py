@@ -51,16 +51,3 @@ def learned(network: nn.Module, dtype: torch.dtype = torch.float16) -> dict[str,
         name = name.replace("parametrizations.weight.0.b", "weight.low_rank_b")
         found[name] = parameter.detach().to(dtype).contiguous()
     return found
-
-
-def merge_(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put `learned` tensors into a plain network, in float32: W + B A, others replaced. In place."""
-    parameters = dict(network.named_parameters())
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            if name.endswith(".low_rank_a"):
-                weight = name.removesuffix(".low_rank_a")
-                b = tensors[f"{weight}.low_rank_b"].float()
-                parameters[weight].add_(b @ tensor.float())
-            elif not name.endswith(".low_rank_b"):
-                parameters[name].copy_(tensor.float())

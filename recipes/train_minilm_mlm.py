@@ -16,11 +16,13 @@ import time
 from pathlib import Path
 
 import torch
-from low_rank import attach_, attach_embedding_, learned, merge_
+from low_rank import attach_, attach_embedding_, learned
 from safetensors.torch import load_file, save_file
 from text_corpus import held_out, training
 from torch.nn import functional
 from transformers import AutoTokenizer, BertForMaskedLM
+
+from fairsqueeze.models.delta import merge_
 
 LENGTH = 128
 SAVE_EVERY = 100

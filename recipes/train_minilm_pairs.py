@@ -15,11 +15,13 @@ import time
 from pathlib import Path
 
 import torch
-from low_rank import attach_, learned, merge_
+from low_rank import attach_, learned
 from pair_data import LABELS, nli, sts
 from safetensors.torch import save_file
 from scipy.stats import pearsonr, spearmanr
 from transformers import AutoTokenizer, BertForSequenceClassification
+
+from fairsqueeze.models.delta import merge_
 
 
 def load(encoder: Path, task: str) -> BertForSequenceClassification:

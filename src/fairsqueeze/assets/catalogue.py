@@ -89,11 +89,29 @@ class AssetFile:
 
 
 @dataclass(frozen=True)
+class Delta:
+    """What the package ships of a model that is made from another entry's files.
+
+    Args:
+        file: its name in `fairsqueeze/models/deltas`.
+        sha256: of its bytes.
+        id: checkpoint id of the model that comes out.
+        card: name of its model card in the same folder.
+    """
+
+    file: str
+    sha256: str
+    id: str
+    card: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One data set or model of the catalogue; `sources` in the order in which they are tried.
 
-    `n_items` counts `unit`s (sentence pairs, questions, parameters of a model, …). `model_kind` and `convert` are for
-    models only: the kind it is loaded as, and what has to be done once before transformers can load it.
+    `n_items` counts `unit`s (sentence pairs, questions, parameters of a model, …). `model_kind`, `convert` and `delta`
+    are for models only: the kind it is loaded as, what has to be done once before transformers can load it, and what
+    the package adds to the fetched files (those of the entry that the table's `base` names).
     """
 
     name: str
@@ -108,6 +126,7 @@ class Entry:
     problems: tuple[str, ...] = ()
     model_kind: str | None = None
     convert: str | None = None
+    delta: Delta | None = None
 
     @property
     def bytes(self) -> int | None:
@@ -192,7 +211,8 @@ def _catalogue() -> dict[str, Entry]:
 def parse(raw: Mapping[str, Any]) -> dict[str, Entry]:
     """The entries of a catalogue document (`catalogue.toml` says what its keys mean), by name."""
     tables = [("data", name, table) for name, table in raw.get("data", {}).items()]
-    tables += [("model", name, table) for name, table in raw.get("model", {}).items()]
+    models = raw.get("model", {})
+    tables += [("model", name, _on_base(table, models)) for name, table in models.items()]
     uses = [source for _, _, table in tables for source in table["sources"]]
     wheels = {
         key: WheelSource(id=key, shared=uses.count(key) > 1, **table) for key, table in raw.get("wheels", {}).items()
@@ -200,8 +220,16 @@ def parse(raw: Mapping[str, Any]) -> dict[str, Entry]:
     return {name: _entry(kind, name, dict(table), wheels) for kind, name, table in tables}
 
 
+def _on_base(table: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with files and sources of the model that it is made from, where it names one."""
+    made = dict(table)
+    base = models[made.pop("base")] if "base" in made else {}
+    return {**{key: base[key] for key in ("files", "sources", "hub") if key in base}, **made}
+
+
 def _entry(kind: Any, name: str, table: dict[str, Any], wheels: Mapping[str, WheelSource]) -> Entry:
     hub = table.pop("hub", None)
+    delta = table.pop("delta", None)
     known: dict[str, Source] = {"folder": FolderSource(), "cache": CacheSource(), **wheels}
     if hub is not None:
         known["hub"] = HubSource(hub["repo"], hub["revision"], hub["type"])
@@ -211,6 +239,7 @@ def _entry(kind: Any, name: str, table: dict[str, Any], wheels: Mapping[str, Whe
         files=tuple(_file(file) for file in table.pop("files")),
         sources=tuple(known[source] for source in table.pop("sources")),
         problems=tuple(table.pop("problems", ())),
+        delta=None if delta is None else Delta(**delta),
         **table,
     )
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from fairsqueeze.assets import cache
 from fairsqueeze.assets.checksum import sha256_of
 from fairsqueeze.errors import ModelError
+from fairsqueeze.models.converted import converted
 from fairsqueeze.models.quiet import quiet_transformers
 
 FACTS = "gguf.json"
@@ -30,31 +26,17 @@ def convert(path: Path) -> tuple[Path, dict[str, Any]]:
     """
     _check_magic(path)
     digest = sha256_of(path)
-    target = cache.root() / "converted" / f"{digest[:16]}-{CONVERSION}"
-    with cache.lock(f"converted-{digest[:16]}"):
-        if not (target / FACTS).is_file():
-            with cache.writing(target):
-                _convert(path, digest, target)
-    return target, json.loads((target / FACTS).read_text(encoding="utf-8"))
 
-
-def _convert(path: Path, digest: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        _write_plain(path, temporary)
-        facts = {
+    def build(folder: Path) -> dict[str, Any]:
+        _write_plain(path, folder)
+        return {
             "sha256": digest,
             "file": path.name,
             "quantisation": _storage_types(path),
             "conversion": CONVERSION,
         }
-        (temporary / FACTS).write_text(json.dumps(facts, indent=2), encoding="utf-8")
-        temporary.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)  # only ever a folder without FACTS: unfinished
-        os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+    return converted(f"{digest[:16]}-{CONVERSION}", FACTS, build)
 
 
 def _write_plain(path: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from fairsqueeze.errors import ModelError, unknown_name
 from fairsqueeze.models.reference import Reference
 
 if TYPE_CHECKING:
-    from fairsqueeze.assets.catalogue import Entry
+    from fairsqueeze.assets.catalogue import Delta, Entry
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,19 @@ def _builtin(entry: Entry) -> Place:
         return _converted(quantised[0], provenance)
     configs = [path for path in located.files.values() if path.name == "config.json"]
     outermost = min(configs, key=lambda path: len(path.parts))
+    if entry.delta is not None:
+        return _with_delta(outermost.parent, entry.delta, provenance)
     return Place(outermost.parent, provenance)
+
+
+def _with_delta(base: Path, delta: Delta, provenance: dict[str, Any]) -> Place:
+    from importlib.resources import as_file, files
+
+    from fairsqueeze.models.delta import with_delta
+
+    with as_file(files("fairsqueeze.models") / "deltas" / delta.file) as path:
+        folder, facts = with_delta(base, path, delta.sha256, delta.id, provenance["files_sha256"])
+    return Place(folder, {**provenance, "delta": facts})
 
 
 def _converted(path: Path, provenance: dict[str, Any]) -> Place:
