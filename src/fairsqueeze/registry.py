@@ -233,9 +233,14 @@ class Method:
     `grain` "model": `function(model, …) -> None` edits, in place, a copy that the caller made.
     `selects`: "all" (every weight matrix, norms and embeddings included), "linear", "attention", "feed_forward".
     `exact_over`: within what its `sparsity` holds to the nearest weight: "matrix", "row", "selection", or "" (nothing).
-    `needs`: calibration statistics by name, handed over as keyword arguments. `simulated`: the result is stored
-    dense, so no report may claim its memory saving. `saves`: what it really saves, in a sentence. `removes`: what it
-    takes out physically, so that shapes change ("" where it keeps them); its `share` holds to the nearest of these.
+    `needs`: statistics of a layer's inputs by name (`compress/layer_statistics.py`), gathered block by block and handed
+    over as keyword arguments; `calibration` then gives the token sequences, and its keyword-only parameters are
+    settings too. `simulated`: the result is stored dense, so no report may claim its memory saving. `saves`: what it
+    really saves, in a sentence. `removes`: what it takes out physically, so that shapes change ("" where it keeps
+    them); its `share` holds to the nearest of these. `updates`: weights that it keeps may get other values. `packs`:
+    weights are no ordinary floats afterwards, so that no further step can change them.
+    `fits(refs, …)`: BadSetting before anything is spent, where settings don't suit these weights; `measures(refs, …)`:
+    what else is measured on the result, ModelError where a promise is broken. Both take the settings that they name.
     """
 
     name: str
@@ -250,15 +255,28 @@ class Method:
     family: str = ""
     exact_over: Literal["matrix", "row", "selection", ""] = ""
     removes: Literal["heads", "neurons", "blocks", "tokens", ""] = ""
+    calibration: Callable[..., Any] | None = None
+    updates: bool = False
+    packs: bool = False
+    fits: Callable[..., None] | None = None
+    measures: Callable[..., dict[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.needs and (self.grain != "weight" or self.calibration is None):
+            raise FairsqueezeError(
+                f"Method {self.name!r} needs {', '.join(sorted(self.needs))}.",
+                "Only a weight rule gets statistics, and its declaration names its calibration.",
+            )
 
     @property
     def settings(self) -> dict[str, Setting]:
-        return {k: s for k, s in settings_of(self.function).items() if k not in self.needs and k != "seed"}
+        own = {**settings_of(self.function), **(settings_of(self.calibration) if self.calibration else {})}
+        return {k: s for k, s in own.items() if k not in self.needs and k != "seed"}
 
     @property
     def seeded(self) -> bool:
-        """Whether the method draws at random: it then takes a keyword `seed`."""
-        return "seed" in settings_of(self.function)
+        """Whether the method draws at random, itself (it then takes a keyword `seed`) or for its calibration."""
+        return bool(self.needs) or "seed" in settings_of(self.function)
 
     @property
     def summary(self) -> str:
@@ -267,7 +285,8 @@ class Method:
 
     @property
     def doc(self) -> str:
-        return inspect.getdoc(self.function) or ""
+        told = [inspect.getdoc(function) for function in (self.function, self.calibration) if function is not None]
+        return "\n\n".join(filter(None, told))
 
 
 Declared = TypeVar("Declared", Measure, Method)

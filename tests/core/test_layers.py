@@ -24,7 +24,7 @@ ALLOWED = {
     "models": {"assets", "errors", "registry", "spec"},
     "testing": {"models", "errors", "registry", "items", "engine", "compress"},
     "engine": {"models", "errors", "registry", "spec"},
-    "compress": {"models", "errors", "registry", "spec", "engine", "stimuli", "training", "callable_package"},
+    "compress": {"models", "assets", "errors", "registry", "spec", "engine", "stimuli", "training", "callable_package"},
     "measures": {"errors", "items", "registry", "engine.requests", "stimuli", "spec"},
     "tasks": {"errors", "items", "registry", "engine.requests", "stimuli", "spec", "stats.ranks"},
     "training": {"models", "errors", "registry", "spec", "stimuli"},

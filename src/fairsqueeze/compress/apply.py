@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fairsqueeze.compress.block_stream import stream_blocks
+from fairsqueeze.compress.calibration import Calibration
+from fairsqueeze.compress.errors_of_layers import Errors
 from fairsqueeze.compress.proof import Zeros, check_floats, prove
 from fairsqueeze.compress.surgery_proof import Sizes, prove_removal
 from fairsqueeze.errors import ModelError
@@ -99,26 +102,38 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
             f"It applies to: {step.method.selects.replace('_', ' ')}.",
         )
     check_floats(refs, step.method.name)
+    if step.method.fits is not None:
+        call_with(step.method.fits, refs, settings=step.settings)
     before = Zeros.of(refs, step.method.exact_over)
     sizes = Sizes.of(model.network) if step.method.removes else None
-    told: Mapping[str, Any] = {}
     with torch.no_grad():
         if step.method.grain == "model":
             seeds = {"seed": step.seed} if step.method.seeded else {}
             told = step.method.function(model, **step.settings, **seeds) or {}
             refs = weight_matrices(model.network, step.method.selects)
         else:
-            _apply_to_weights(refs, step)
+            told = _apply_to_weights(model, refs, step)
+        if step.method.measures is not None:
+            told |= call_with(step.method.measures, refs, settings=step.settings)
     measured = {**prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over)), **told}
     if sizes is not None:
         measured |= prove_removal(step.method, step.settings, sizes, Sizes.of(model.network))
     return measured
 
 
-def _apply_to_weights(refs: Sequence[WeightRef], step: _Step) -> None:
-    for ref in refs:
+def _apply_to_weights(model: Model, refs: Sequence[WeightRef], step: _Step) -> dict[str, Any]:
+    """Every weight through the rule; tells the calibration, and for weights that were all changed, how far."""
+    errors = Errors(step.method)
+    turns: Iterable[tuple[WeightRef, Mapping[str, Tensor]]] = ((ref, {}) for ref in refs)
+    told: dict[str, Any] = {}
+    if step.method.calibration is not None:
+        settings = {**step.settings, "seed": step.seed}
+        calibration: Calibration = call_with(step.method.calibration, model, settings=settings)
+        told["calibration"] = calibration.to_json()
+        turns = _turns(model, refs, calibration, step.method.needs)
+    for ref, statistics in turns:
         weight = oriented(ref)
-        given = {**step.settings, "seed": layer_seed(step.seed, ref.name)}
+        given = {**step.settings, **statistics, "seed": layer_seed(step.seed, ref.name)}
         result = call_with(step.method.function, weight, settings=given)
         if result.shape != weight.shape or result.dtype != weight.dtype:
             raise ModelError(
@@ -126,7 +141,21 @@ def _apply_to_weights(refs: Sequence[WeightRef], step: _Step) -> None:
                 f"{tuple(result.shape)} {result.dtype}.",
                 "A weight rule must keep shape and type; this is a fault of the method.",
             )
+        errors.add(weight, result, statistics.get("hessian"))
         ref.parameter.copy_(result.T if ref.transposed else result)
+    return {**told, **errors.to_json()}
+
+
+def _turns(
+    model: Model, refs: Sequence[WeightRef], calibration: Calibration, needs: Collection[str]
+) -> Iterator[tuple[WeightRef, Mapping[str, Tensor]]]:
+    """Weights block by block with the statistics of their inputs; a block's are those before it is changed."""
+    by_module = {ref.module: ref for ref in refs}
+    for statistics in stream_blocks(model.network, calibration.sequences, needs):
+        for module in [module for module in statistics if module in by_module]:
+            yield by_module.pop(module), statistics[module]
+    if by_module:
+        raise ModelError(f"{', '.join(by_module)} lie in no block and have no statistics.", "Select block_linear.")
 
 
 def oriented(ref: WeightRef) -> Tensor:

@@ -43,7 +43,11 @@ def token_sequences(model: Model, n: int, length: int, seed: int, text: str = ""
 
     Raises DataError if the file can't be read, or holds less than one sequence.
     """
-    written = read_text(text)
+    return pieces_of(model, read_text(text), n, length, seed, text)
+
+
+def pieces_of(model: Model, written: str, n: int, length: int, seed: int, name: str = "") -> list[Tensor]:
+    """`token_sequences` of a text that was read already; messages call it `name`."""
     facts = tokenizer_facts(model.tokenizer)
     start = [start_token_id(model.tokenizer)] if facts["adds_bos"] else []
     end = [model.tokenizer(written[:1]).input_ids[-1]] if facts["adds_eos"] else []
@@ -51,7 +55,10 @@ def token_sequences(model: Model, n: int, length: int, seed: int, text: str = ""
     inner = min(length, positions - 2) - len(start) - len(end)
     ids = model.tokenizer(written, add_special_tokens=False, verbose=False).input_ids
     if len(ids) < inner:
-        raise DataError(f"{text or 'The text'} holds {len(ids)} tokens, fewer than one sequence of {inner}.", "")
+        raise DataError(
+            f"{name or 'The text'} holds {len(ids)} tokens, fewer than one sequence of {inner}.",
+            "Give a longer text, or a smaller length.",
+        )
     generator = torch.Generator().manual_seed(seed)
     places = torch.randint(0, len(ids) - inner + 1, (n,), generator=generator).tolist()
     return [torch.tensor([[*start, *ids[place : place + inner], *end]]) for place in places]

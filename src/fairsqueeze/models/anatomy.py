@@ -40,6 +40,7 @@ __all__ = [
     "Slice",
     "WeightRef",
     "anatomy",
+    "block_modules",
     "part_of",
     "weight_matrices",
 ]
@@ -180,7 +181,7 @@ def anatomy(network: PreTrainedModel) -> Anatomy:
     """
     from fairsqueeze.models.roles import roles_in
 
-    found = _blocks(network)
+    found = block_modules(network)
     known: dict[tuple[object, ...], tuple[str, Attention, FeedForward]] = {}
     blocks = []
     for (name, module), runs in zip(found, count_runs(network, [m for _, m in found]), strict=True):
@@ -214,10 +215,11 @@ def part_of(network: PreTrainedModel, part: Slice) -> torch.Tensor:
     return oriented[list(part.index)].clone() if part.side == "out" else oriented[:, list(part.index)].clone()
 
 
-def _blocks(network: PreTrainedModel) -> list[tuple[str, nn.Module]]:
-    """The children of the list of modules, all of one class, that holds most weights of linear layers.
+def block_modules(network: PreTrainedModel) -> list[tuple[str, nn.Module]]:
+    """The blocks by name: the children of the list of modules, all of one class, that holds most weights of linear
+    layers. Where each child only wraps a list of the same kind (ALBERT's groups), the children of those.
 
-    Where each child is only a wrapper around a list of the same kind (ALBERT's groups), the children of those.
+    Raises ModelError where there is no such list.
     """
     lists = _lists_of_blocks("", network)
     if not lists:

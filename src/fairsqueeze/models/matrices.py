@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-Select = Literal["all", "linear", "attention", "attention_output", "feed_forward"]
+Select = Literal["all", "linear", "block_linear", "attention", "attention_output", "feed_forward"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +40,13 @@ def weight_matrices(network: PreTrainedModel, select: Select | str) -> list[Weig
     classifier (Mannheim 2024, `l1-unstructured`; see papers.md, study 1).
     "linear": every linear layer, classifier and untied output head included; an output head that is tied to the token
     embedding is the embedding, and left out.
+    "block_linear": the linear layers inside the blocks; no output head, pooler, classifier or embedding projection.
     "attention": query, key and value projections (the study's "Global L1 AH"); fused ones whole. Without the output.
     "attention_output": the output projections of attention.
     "feed_forward": up, gate and down projections.
 
-    Raises UnknownName for another `select`, ModelError where attention or feed-forward can't be found (`anatomy`).
+    Raises UnknownName for another `select`, ModelError where blocks, attention or feed-forward can't be
+    found (`anatomy`).
     """
     if select not in get_args(Select):
         raise unknown_name("selection of weights", select, get_args(Select))
@@ -55,8 +57,11 @@ def weight_matrices(network: PreTrainedModel, select: Select | str) -> list[Weig
             return everything
         modules = dict(network.named_modules())
         return [r for r in everything if is_linear(modules[r.module]) and id(r.parameter) not in embeddings]
-    from fairsqueeze.models.anatomy import anatomy
+    from fairsqueeze.models.anatomy import anatomy, block_modules
 
+    if select == "block_linear":
+        inside = {id(weight_of(m)) for _, block in block_modules(network) for m in linear_layers(block).values()}
+        return [ref for ref in weight_matrices(network, "linear") if id(ref.parameter) in inside]
     found = anatomy(network)
     names: list[str] = []
     for block in found.blocks:
@@ -69,6 +74,12 @@ def weight_matrices(network: PreTrainedModel, select: Select | str) -> list[Weig
         names += [part.module for part in parts if part is not None]
     wanted = set(names)
     return [ref for ref in _unique(_owners(network)) if ref.module in wanted]
+
+
+def oriented_shape(ref: WeightRef) -> tuple[int, int]:
+    """(out features, in features) of a matrix, whichever way its layer stores it."""
+    rows, columns = ref.parameter.shape
+    return (columns, rows) if ref.transposed else (rows, columns)
 
 
 def linear_layers(network: nn.Module) -> dict[str, nn.Module]:

@@ -1,0 +1,78 @@
+"""Calibration: the token sequences on which the inputs of linear layers are watched, from a named text."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fairsqueeze.assets.locate import locate
+from fairsqueeze.compress.surgery_calibration import Length, Sequences, pieces_of, read_text
+from fairsqueeze.errors import DataError
+from fairsqueeze.models.model import Model
+
+TEXTS = {
+    "wikitext2": ("wikitext2", "valid.txt"),
+    "c4": ("calibration_text_exllamav2", "c4.utf8"),
+    "wiki": ("calibration_text_exllamav2", "wiki.utf8"),
+}
+"""Data set and file that each name stands for; none of them is a text that anything is scored on."""
+PACKAGE = "package"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Token sequences and where they come from.
+
+    Args:
+        sequences: token ids, (1, length) each, all of one length.
+        text: name of the text.
+        sha256: of the text.
+    """
+
+    sequences: list[Tensor]
+    text: str
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What provenance tells: text and its hash, number of sequences, length of each."""
+        lengths = {"sequences": len(self.sequences), "length": self.sequences[0].shape[1]}
+        return {"text": self.text, "sha256": self.sha256, **lengths}
+
+
+def calibrate(
+    model: Model, *, sequences: Sequences = 128, length: Length = 512, calibration: str = PACKAGE, seed: int
+) -> Calibration:
+    """Calibration: inputs are summed over token sequences, block by block; earlier blocks are compressed already.
+
+    Linear layers outside the blocks (output head, pooler, classifier) are left as they are, as the reference codes of
+    SparseGPT, Wanda and GPTQ do; what is measured covers the layers inside. Memory: one block and the hidden states.
+
+    Args:
+        sequences: how many pieces of the text, from places drawn with the seed.
+        length: tokens of each, special ones included; cut to what the model's positions allow.
+        calibration: the text: "package" (ships with fairsqueeze, 11 kB: enough to work, too little to be good),
+            "wikitext2" (its validation split), "c4" or "wiki" (excerpts packed with exllamav2), or a text file's path.
+
+    Raises:
+        AssetError: a named text that is not on this machine.
+        DataError: a file that can't be read, or holds less than one sequence.
+    """
+    written = calibration_text(calibration)
+    pieces = pieces_of(model, written, sequences, length, seed, calibration)
+    return Calibration(pieces, calibration, hashlib.sha256(written.encode()).hexdigest())
+
+
+def calibration_text(name: str) -> str:
+    """The text that `name` stands for, or that the file of this path holds. Raises as `calibrate`."""
+    if name in TEXTS:
+        data, file = TEXTS[name]
+        return locate(data).files[file].read_text(encoding="utf-8")
+    if name == PACKAGE:
+        return read_text("")
+    try:
+        return read_text(name) if name else read_text("")
+    except DataError as problem:
+        raise DataError(problem.message, f"Give {', '.join([PACKAGE, *TEXTS])}, or the path of a text file.") from None
