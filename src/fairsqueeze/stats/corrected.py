@@ -212,18 +212,27 @@ def fieller(
     a t-test with C-1 degrees of freedom (Fieller 1954). Finite only where mean(control) differs from 0 at `level`.
     """
     clusters = clusters_of(cluster)
-    if clusters.count < 2:
-        return None
-    sums = clusters.sums(mean_columns(np.asarray(preference, float), np.asarray(control, float)))
-    top, bottom = (float(m) for m in means(sums.sum(axis=0)))
+    columns = mean_columns(np.asarray(preference, float), np.asarray(control, float))
+    return fieller_of_sums(clusters.sums(columns), clusters, level=level)
+
+
+def fieller_of_sums(sums: np.ndarray, clusters: Clusters, *, level: float = 0.95) -> tuple[float, float] | None:
+    """`fieller` from the sums of `mean_columns` in each cluster, shape (C, 4); strata add up their own variances."""
     total = sums.sum(axis=0)
+    if clusters.fewest < 2 or not (total[1] > 0 and total[3] > 0):
+        return None
+    top, bottom = (float(m) for m in means(total))
     influence = np.stack([(sums[:, 0] - top * sums[:, 1]) / total[1], (sums[:, 2] - bottom * sums[:, 3]) / total[3]])
-    covariance = influence @ influence.T * clusters.count / (clusters.count - 1)
-    t2 = float(stdtrit(clusters.count - 1, (1 + level) / 2)) ** 2
+    covariance = np.zeros((2, 2))
+    for stratum in np.unique(clusters.stratum):
+        own = influence[:, clusters.stratum == stratum]
+        own = own - own.mean(axis=1, keepdims=True)
+        covariance += own @ own.T * own.shape[1] / (own.shape[1] - 1)
+    t2 = float(stdtrit(clusters.fewest - 1, (1 + level) / 2)) ** 2
     a = bottom**2 - t2 * covariance[1, 1]
     b = top * bottom - t2 * covariance[0, 1]
     c = top**2 - t2 * covariance[0, 0]
-    if not a > 0:
+    if not a > 0 or bottom <= 0:
         return None
     half = math.sqrt(max(b * b - a * c, 0.0))
     return (b - half) / a, (b + half) / a

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fairsqueeze.registry import Frame, Measure
 from fairsqueeze.stats.bootstrap import jackknife, resample
-from fairsqueeze.stats.corrected import judge, means
+from fairsqueeze.stats.corrected import fieller_of_sums, judge, means, ratios, verdict_of
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import CorrectedForm, forms_of
 from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of, needs_jackknife
+from fairsqueeze.stats.pooling import MIN_AXES, Pooled, error_of, partial_pooling
+
+POOLED = ("corrected_bias", "corrected_bias.prior")
+"""Corrected forms that are also given partially pooled across axes, as `….pooled`."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Estimate:
     Args:
         measure: name of the measure or task.
         statistic: published name, or preference, competence, corrected_bias with `.prior`, `.guessing`,
-            `.signal_detection`.
+            `.signal_detection`, `.pooled`.
         axis: None for the overall figure.
         value, low, high: the figure and its interval; None where undefined or unmeasurable, or there is no interval.
         n: rows that count. For corrected forms: rows with a preference.
@@ -34,6 +39,8 @@ class Estimate:
         n_clusters: independent clusters behind the interval.
         verdict: of corrected forms: biased, fair, inconclusive or unmeasurable (`corrected`).
         reason: why it is unmeasurable.
+        bca_low, bca_high, fieller_low, fieller_high: of the ratios of means (`corrected_bias`, `.prior`): the BCa
+            interval from the same replicates and Fieller's, checks beside `low` and `high`; None where undefined.
     """
 
     measure: str
@@ -52,6 +59,10 @@ class Estimate:
     n_clusters: int = 0
     verdict: str | None = None
     reason: str = ""
+    bca_low: float | None = None
+    bca_high: float | None = None
+    fieller_low: float | None = None
+    fieller_high: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Field by field; numbers that are not finite become null."""
@@ -89,7 +100,40 @@ def estimates_of(
             found += _preference(drawn)
         for index, form in enumerate(figures.forms):
             found += _form(drawn, index, form)
-    return found
+    return [*found, *(pooled for statistic in POOLED for pooled in pooled_estimates(found, statistic, level=level))]
+
+
+def pooled_estimates(found: Sequence[Estimate], statistic: str, *, level: float = 0.95) -> list[Estimate]:
+    """The axes' estimates of `statistic`, each pulled toward the others as far as they resemble each other.
+
+    One estimate per axis, named `{statistic}.pooled`; nothing for fewer than three axes. Unmeasurable axes neither give
+    nor take: they stay unmeasurable, and so do all where fewer than three can be measured. See `pooling` for the model.
+    """
+    raw = [e for e in found if e.statistic == statistic and e.axis is not None]
+    if len(raw) < MIN_AXES:
+        return []
+    errors = {e.axis: error_of(e.low, e.high, level) for e in raw if e.low is not None and e.high is not None}
+    usable = [e for e in raw if e.value is not None and errors.get(e.axis, 0.0) > 0]
+    pooled = partial_pooling(
+        [str(e.axis) for e in usable],
+        [float(e.value or 0.0) for e in usable],
+        [errors[e.axis] for e in usable],
+        level=level,
+    )
+    by_axis = {p.axis: p for p in pooled or ()}
+    return [_pooled(e, by_axis.get(str(e.axis))) for e in raw]
+
+
+def _pooled(raw: Estimate, pooled: Pooled | None) -> Estimate:
+    blank = replace(raw, bca_low=None, bca_high=None, fieller_low=None, fieller_high=None)
+    name = f"{raw.statistic}.pooled"
+    if pooled is None:
+        reason = raw.reason or f"fewer than {MIN_AXES} axes can be measured, too few to pool"
+        lost: dict[str, Any] = {"status": "unmeasurable", "verdict": "unmeasurable", "method": "none"}
+        return replace(blank, statistic=name, value=None, low=None, high=None, reason=reason, **lost)
+    verdict = verdict_of(Interval(pooled.low, pooled.high, "partial_pooling"))
+    bounds: dict[str, Any] = {"value": pooled.value, "low": pooled.low, "high": pooled.high}
+    return replace(blank, statistic=name, method="partial_pooling", verdict=verdict, **bounds)
 
 
 def generator(seed: int, measure: str, axis: str | None) -> np.random.Generator:
@@ -111,7 +155,7 @@ class Resampled:
     def of(cls, figures: Figures, rng: np.random.Generator, replicates: int, level: float) -> Resampled:
         values = figures.values
         drawn = resample(figures.clusters, figures.evaluate, replicates, rng)
-        left_out = np.full((figures.clusters.count, len(values)), math.nan)
+        left_out = figures.left_out_sums()
         if needs_jackknife(figures.clusters, "percentile"):
             left_out = jackknife(figures.clusters, figures.evaluate)
         return cls(figures, values, drawn, left_out, level)
@@ -201,4 +245,24 @@ def _form(drawn: Resampled, index: int, form: CorrectedForm) -> list[Estimate]:
         verdict=corrected.verdict,
         reason=corrected.reason,
     )
-    return [*found, estimate]
+    return [*found, _checked(estimate, drawn, index) if form.statistic in POOLED else estimate]
+
+
+def _checked(estimate: Estimate, drawn: Resampled, index: int) -> Estimate:
+    """The estimate of a ratio of means with its BCa and its Fieller interval beside it."""
+    if estimate.value is None:
+        return estimate
+    clusters = drawn.figures.clusters
+    sums = [drawn.figures.form_sums(index, c) for c in (drawn.values, drawn.drawn, drawn.left_out)]
+    value, replicates, left_out = (ratios(s) for s in sums)
+    bca = interval_of(float(value), replicates, clusters, level=drawn.level, left_out=left_out, method="bca")
+    if bca.method != "bca":
+        bca = NO_INTERVAL
+    check = fieller_of_sums(drawn.figures.cluster_sums(index), clusters, level=drawn.level) or (None, None)
+    return replace(
+        estimate,
+        bca_low=finite(bca.low),
+        bca_high=finite(bca.high),
+        fieller_low=finite(check[0]),
+        fieller_high=finite(check[1]),
+    )

@@ -83,6 +83,15 @@ class Figures:
         """The figures themselves, shape (k,)."""
         return self.evaluate(np.ones((1, self.clusters.count)))[0]
 
+    def left_out_sums(self) -> np.ndarray:
+        """The columns with one cluster left out, shape (C, k): the sums only, NaN for published statistics."""
+        rest = self._sums.sum(axis=0) - self._sums
+        return np.concatenate([np.full((len(rest), len(self.published)), np.nan), rest], axis=1)
+
+    def cluster_sums(self, index: int) -> np.ndarray:
+        """The four sums of the corrected form `index` within each cluster, shape (C, 4)."""
+        return self._sums[:, 4 * (index + 1) :][:, :4]
+
     def preference_sums(self, columns: np.ndarray) -> np.ndarray:
         """The four sums (`corrected.mean_columns`) of the raw preference, shape (..., 4)."""
         return columns[..., len(self.published) :][..., :4]

@@ -34,6 +34,15 @@ class Pooled:
     weight: float
 
 
+def error_of(low: float, high: float, level: float = 0.95) -> float:
+    """The standard error that an interval stands for: its half-width over the normal quantile of its level.
+
+    For skewed or t-based intervals (few clusters) this is larger than the estimate's own standard error, so that such
+    an axis weighs less and borrows more.
+    """
+    return (high - low) / (2 * float(ndtri((1 + level) / 2)))
+
+
 def partial_pooling(
     axes: Sequence[str], values: Sequence[float], errors: Sequence[float], *, level: float = 0.95
 ) -> list[Pooled] | None:
