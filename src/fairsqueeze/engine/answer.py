@@ -15,7 +15,7 @@ from fairsqueeze.engine.causal import plan_stream, plan_text
 from fairsqueeze.engine.limits import text_config
 from fairsqueeze.engine.logprobs import Scorer
 from fairsqueeze.engine.masked import plan_blank, plan_candidates, plan_pseudo
-from fairsqueeze.engine.pairs import Judge, Pair, labels_of, plan_pair
+from fairsqueeze.engine.pairs import Bundle, Judge, Pair, labels_of, plan_pair, plan_pairs
 from fairsqueeze.engine.passages import Passage
 from fairsqueeze.engine.plan import Plan
 from fairsqueeze.engine.reading import Reader, beginning
@@ -24,6 +24,7 @@ from fairsqueeze.engine.requests import (
     BlankFill,
     MaskCandidates,
     PairOutput,
+    PairOutputs,
     PseudoLogProb,
     Request,
     SentenceVector,
@@ -156,12 +157,15 @@ class Engine:
             return plan_static(self._reader, request)
         if isinstance(request, PairOutput):
             return plan_pair(self._reader, labels_of(self.model), request)
+        if isinstance(request, PairOutputs):
+            return plan_pairs(self._reader, labels_of(self.model), request, together=self._judge.batches)
         raise TypeError(f"{request!r} is not a request.")
 
     def _loads(self, owners: Mapping[Hashable, Request]) -> list[_Load]:
         passages = [piece for piece in owners if isinstance(piece, Passage)]
         pooled = [piece for piece in owners if isinstance(piece, Pooled)]
         pairs = [piece for piece in owners if isinstance(piece, Pair)]
+        bundles = [piece for piece in owners if isinstance(piece, Bundle)]
         static = [piece for piece in owners if isinstance(piece, Static)]
         loads = []
         if passages:
@@ -171,6 +175,9 @@ class Engine:
         if pairs:
             ordered = sorted(pairs, key=lambda pair: (-len(pair.ids), pair.ids, pair.types))
             loads.append(_Load(ordered, self._judge.work, _of_itself))
+        if bundles:
+            alike = sorted(bundles, key=lambda one: (-len(one.seconds), -one.longest, one.first, one.seconds))
+            loads.append(_Load(alike, self._judge.bundled, _of_itself))
         if static:
             work = Work[Static, np.ndarray](lambda piece: 0, lambda batch: static_vectors(self.model, batch))
             loads.append(_Load(static, work, _of_itself))
@@ -189,6 +196,7 @@ class Engine:
         return Judge(self.model, self._reader.padding, self.usage)
 
     def _check_finite(self, values: np.ndarray, request: Request) -> None:
+        values = values.ravel()
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise NonFinite(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Literal
 
 import numpy as np
 
@@ -56,6 +57,51 @@ class Tokens:
         return covered
 
 
+@dataclass(frozen=True)
+class Joint:
+    """What stands before, between and after the two halves of a pair: token ids, and the type of each region.
+
+    `types` (before, first, between, second, after) is None where the tokeniser gives no types.
+    """
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+    types: tuple[tuple[int, ...], int, tuple[int, ...], int, tuple[int, ...]] | None
+
+    @property
+    def added(self) -> int:
+        """How many tokens come on top of the halves."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+    def join(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Token ids and types of the pair, as `Reader.read_pair` gives them."""
+        ids = (*self.before, *first, *self.between, *second, *self.after)
+        if self.types is None:
+            return ids, ()
+        before, of_first, between, of_second, after = self.types
+        return ids, (*before, *(of_first,) * len(first), *between, *(of_second,) * len(second), *after)
+
+
+def _learned(
+    pair: tuple[tuple[int, ...], tuple[int, ...]], first: tuple[int, ...], second: tuple[int, ...]
+) -> Joint | Literal[False]:
+    """The parts of a pair around its halves; False where the halves are not in it, in order and only once."""
+    ids, types = pair
+    starts = [k for k in range(len(ids)) if ids[k : k + len(first)] == first]
+    if not first or not second or not starts:
+        return False
+    begin, end = starts[0], starts[0] + len(first)
+    then = [k for k in range(end, len(ids)) if ids[k : k + len(second)] == second]
+    if not then:
+        return False
+    last, stop = then[-1], then[-1] + len(second)
+    regions = None
+    if types:
+        regions = (types[:begin], types[begin], types[end:last], types[last], types[stop:])
+    return Joint(ids[:begin], ids[end:last], ids[stop:], regions)
+
+
 class Reader:
     """The tokeniser of a model, used the same way by every request."""
 
@@ -63,6 +109,8 @@ class Reader:
         self.tokenizer = model.tokenizer
         self.reference = model.reference
         self.limit = positions_limit(model.network)
+        self._halves: dict[str, tuple[int, ...]] = {}
+        self._joint: Joint | Literal[False] | None = None
         self._config_padding = getattr(model.network.config, "pad_token_id", None)
 
     def read(self, text: str, *, special: bool) -> Tokens:
@@ -85,12 +133,31 @@ class Reader:
         added = tuple(bool(mark) for mark in encoded["special_tokens_mask"]) if special else (False,) * len(ids)
         return Tokens(text, ids, places, added)
 
-    def read_pair(self, first: str, second: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Token ids of a sentence pair, and their token types (empty where the tokeniser gives none)."""
+    def read_pair(self, first: str, second: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Token ids of a sentence pair, and their token types (empty where the tokeniser gives none).
+
+        `second` None: of `first` as a single sequence.
+        """
         for text in (first, second):
-            _check_unicode(text)
+            _check_unicode(text or "")
         encoded = self.tokenizer(first, second, return_attention_mask=False, verbose=False)
         return tuple(encoded["input_ids"]), tuple(encoded.get("token_type_ids") or ())
+
+    def half(self, text: str) -> tuple[int, ...]:
+        """Token ids of one sentence of a pair, without anything that joins it to the other; remembered."""
+        if text not in self._halves:
+            _check_unicode(text)
+            encoded = self.tokenizer(text, add_special_tokens=False, return_attention_mask=False, verbose=False)
+            self._halves[text] = tuple(encoded["input_ids"])
+        return self._halves[text]
+
+    def joint(self, first: str, second: str) -> Joint | None:
+        """How this tokeniser joins two sentences, learned from this pair once; None if not by joining their halves."""
+        if self._joint is None:
+            self._joint = _learned(self.read_pair(first, second), self.half(first), self.half(second))
+        if self._joint and self._joint.join(self.half(first), self.half(second)) != self.read_pair(first, second):
+            self._joint = False
+        return self._joint or None
 
     def check_fits(self, length: int, text: str) -> None:
         """Raises ModelError if the model has no positions for `length` tokens; nothing is ever cut off silently."""

@@ -114,10 +114,25 @@ class StaticVector:
 
 @dataclass(frozen=True)
 class PairOutput:
-    """Sequence-pair classifier or regressor: raw outputs for (`first`, `second`). Answer: `Outputs`."""
+    """Sequence-pair classifier or regressor: raw outputs for (`first`, `second`). Answer: `Outputs`.
+
+    `second` None: `first` as a single sequence, which is not the same as with an empty second one.
+    """
 
     first: str
-    second: str
+    second: str | None
+    kinds: ClassVar[frozenset[str]] = frozenset({"pair_classifier", "pair_regressor"})
+
+
+@dataclass(frozen=True)
+class PairOutputs:
+    """As `PairOutput` for `first` with each of `seconds`. Answer: `OutputTable`.
+
+    One request for many pairs that share a half: it is read once, and a million pairs take little memory.
+    """
+
+    first: str
+    seconds: tuple[str, ...]
     kinds: ClassVar[frozenset[str]] = frozenset({"pair_classifier", "pair_regressor"})
 
 
@@ -130,6 +145,7 @@ Request = (
     | SentenceVector
     | StaticVector
     | PairOutput
+    | PairOutputs
 )
 
 
@@ -205,4 +221,19 @@ class Outputs:
         return shifted / shifted.sum()
 
 
-Answer = TokenScores | StreamScores | CandidateScores | Vector | Outputs
+@dataclass(frozen=True, eq=False)
+class OutputTable:
+    """Logits of several pairs, shape (n_pairs, n_outputs), float64; `labels` of the outputs in order."""
+
+    logits: np.ndarray
+    labels: tuple[str, ...] = ()
+    n_tokens: int = 0
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of each row, shape (n_pairs, n_outputs)."""
+        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+Answer = TokenScores | StreamScores | CandidateScores | Vector | Outputs | OutputTable
