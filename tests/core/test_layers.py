@@ -43,6 +43,20 @@ ALLOWED = {
         "spec",
         "report",
     },
+    "validation": {
+        "compress",
+        "engine",
+        "errors",
+        "items",
+        "measures",
+        "models",
+        "records",
+        "registry",
+        "spec",
+        "stats",
+        "stimuli",
+        "study",
+    },
     "report": {"callable_package", "study", "stats", "registry", "records", "errors", "spec", "measures", "items"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
