@@ -17,6 +17,7 @@ _PUBLIC = {
     "compare": "fairsqueeze.study.compare",
     "Study": "fairsqueeze.study.study",
     "report": "fairsqueeze.report.page",
+    "analyse": "fairsqueeze.analysis.analyse",
     "FairsqueezeError": "fairsqueeze.errors",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]

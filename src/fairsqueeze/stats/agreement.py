@@ -138,7 +138,7 @@ def direction_agreement(
         a, b = np.sign(columns[x]), np.sign(columns[y])
         use = np.asarray(np.nan_to_num(a * b) != 0)
         up_a, up_b = (a[use] > 0).astype(float), (b[use] > 0).astype(float)
-        own = every if use.all() else every.kept(use)
+        own = every.kept(np.asarray(use))
         if large:
             one = _from_influence("direction", (x, y), own, kappa_influence(up_a, up_b) if len(up_a) else None)
         else:
@@ -181,7 +181,7 @@ class _Table:
         """The rows where all of `names` are defined, shape (n, k), and their clusters."""
         data = np.stack([np.asarray(self.columns[c], dtype=np.float64) for c in names], axis=1)
         use = ~np.isnan(data).any(axis=1)
-        return data[use], self.clusters if use.all() else self.clusters.kept(use)
+        return data[use], self.clusters if bool(use.all()) else self.clusters.kept(np.asarray(use))
 
     def tests(self, names: list[str]) -> list[tuple[int, int, int | None]]:
         """Index pairs, first those with nothing held constant, then those with `given`."""

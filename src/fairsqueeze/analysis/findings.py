@@ -1,0 +1,293 @@
+"""Findings in plain language, from the statistics alone; and what is not shown, with the reason.
+
+A finding needs a p-value of .05 or less after correction *and* an interval that excludes 0. Each names its test,
+effect, interval and n. What does not reach that is counted under `not_shown`, and nothing is said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairsqueeze.analysis.checkpoints import Checkpoints
+from fairsqueeze.analysis.fronts import Front
+from fairsqueeze.analysis.relations import Capability, Relations
+from fairsqueeze.stats.agreement import MIN_ROWS, Agreement
+
+ALPHA = 0.05
+SHOWN = 10
+"""Findings per kind; the strongest first. The tables hold all."""
+SURE = 0.95
+NAMES = {
+    "spearman": "Spearman's ρ",
+    "partial_spearman": "partial Spearman's ρ",
+    "pearson": "Pearson's r",
+    "kendall": "Kendall's τ-b",
+    "direction": "Cohen's κ of the signs of change",
+    "krippendorff_alpha": "Krippendorff's α over rankings",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence and the numbers behind it."""
+
+    subject: str
+    test: str
+    effect: float
+    low: float
+    high: float
+    p_adjusted: float | None
+    n: int
+    n_clusters: int
+    text: str
+
+
+@dataclass(frozen=True)
+class NotShown:
+    """What could not be said, and why."""
+
+    what: str
+    why: str
+
+
+def reaches(a: Agreement) -> bool:
+    """Whether this coefficient differs from 0: corrected p and interval agree on it."""
+    p = a.p if a.p_adjusted is None else a.p_adjusted
+    return p is not None and p <= ALPHA and a.low is not None and a.high is not None and (a.low > 0 or a.high < 0)
+
+
+def findings_of(
+    points: Checkpoints, sets: Sequence[Relations], fronts: Sequence[Front]
+) -> tuple[list[Finding], list[NotShown]]:
+    """What all sets together show; `sets[0]` holds all checkpoints, the others lack some."""
+    whole = sets[0]
+    found = [
+        *_capability(sets),
+        *_pairs(sets),
+        *_directions(whole),
+        *_ranking(whole),
+        *_validity(whole),
+        *_rewards(whole),
+        *_fronts(fronts),
+    ]
+    return found, [*_missing(points, whole), *_silent(whole, fronts)]
+
+
+def _capability(sets: Sequence[Relations]) -> list[Finding]:
+    told = [c for c in sets[0].capability if c.agreement.kind == "spearman" and reaches(c.agreement)]
+    told.sort(key=lambda c: -abs(c.agreement.value or 0))
+    found = []
+    for c in told[: 2 * SHOWN]:
+        a = c.agreement
+        up = "rises" if (a.value or 0) > 0 else "falls"
+        what = c.measure if c.reading == "as published" else f"the distance of {c.measure} from its ideal"
+        text = f"{what} {up} with performance: {_numbers(a)}{_elsewhere(sets[1:], c)}."
+        found.append(_finding(c.measure, a, f"{text[0].upper()}{text[1:]}"))
+    return found
+
+
+def _elsewhere(sets: Sequence[Relations], wanted: Capability | Agreement) -> str:
+    """`; without collapsed (2) +.10 [−.50, +.62]` for every other set."""
+    parts = []
+    for other in sets:
+        if isinstance(wanted, Capability):
+            same = [
+                c.agreement
+                for c in other.capability
+                if (c.measure, c.reading, c.agreement.kind) == (wanted.measure, wanted.reading, wanted.agreement.kind)
+            ]
+        else:
+            same = [a for a in other.agreement if (a.kind, a.x, a.y) == (wanted.kind, wanted.x, wanted.y)]
+        if not same or same[0].value is None or same[0].low is None:
+            parts.append(f"{other.name} ({len(other.left_out)}) undefined")
+            continue
+        includes = "" if same[0].low > 0 or (same[0].high or 0) < 0 else ", which includes 0"
+        parts.append(f"{other.name} ({len(other.left_out)}) {_interval(same[0])}{includes}")
+    return "".join(f"; {p}" for p in parts)
+
+
+def _pairs(sets: Sequence[Relations]) -> list[Finding]:
+    whole = sets[0]
+    partial = {(a.x, a.y): a for a in whole.agreement if a.kind == "partial_spearman"}
+    told = [a for a in whole.agreement if a.kind == "spearman" and reaches(a)]
+    told.sort(key=lambda a: -abs(a.value or 0))
+    found = []
+    for a in told[:SHOWN]:
+        word = "agree" if (a.value or 0) > 0 else "contradict each other"
+        text = f"{a.x} and {a.y} {word} on which checkpoints are biased: {_numbers(a)}"
+        given = partial.get((a.x, a.y))
+        if given is not None and given.low is not None:
+            includes = "" if given.low > 0 or (given.high or 0) < 0 else ", which includes 0"
+            text += f"; with {given.given} held constant {_interval(given)}{includes}"
+        found.append(_finding(f"{a.x}, {a.y}", a, f"{text}{_elsewhere(sets[1:], a)}."))
+    return found
+
+
+def _directions(whole: Relations) -> list[Finding]:
+    told = [a for a in whole.agreement if a.kind == "direction" and reaches(a)]
+    told.sort(key=lambda a: -abs(a.value or 0))
+    found = []
+    for a in told[:SHOWN]:
+        word = "the same way" if (a.value or 0) > 0 else "opposite ways"
+        text = f"{a.x} and {a.y} move {word} against the dense parent: {_numbers(a)}."
+        found.append(_finding(f"{a.x}, {a.y}", a, text))
+    return found
+
+
+def _ranking(whole: Relations) -> list[Finding]:
+    a = whole.ranking
+    if a is None or not reaches(a):
+        return []
+    how = "alike more than by chance" if (a.value or 0) > 0 else "against each other"
+    usable = " (below .667, Krippendorff's bar for tentative conclusions)" if 0 < (a.value or 0) < 2 / 3 else ""
+    return [_finding("all measures", a, f"All measures together rank the checkpoints {how}: {_numbers(a)}{usable}.")]
+
+
+_VALIDITY = {
+    "convergent": ("different measures of one axis correlate", "different measures of one axis contradict each other"),
+    "discriminant": (
+        "different measures of one axis agree more than different measures of different axes",
+        "different measures of one axis agree less than different measures of different axes",
+    ),
+    "beyond_method": (
+        "different measures of one axis agree more than one measure on different axes",
+        "one measure on different axes agrees more than different measures of one axis: scores follow the measure",
+    ),
+}
+
+
+def _validity(whole: Relations) -> list[Finding]:
+    found = []
+    for f in whole.validity.figures if whole.validity else ():
+        if f.name not in _VALIDITY or f.value is None or f.low is None or f.high is None or (f.p_adjusted or 0) > ALPHA:
+            continue
+        text = _VALIDITY[f.name][0 if f.value > 0 else 1]
+        size = f"{f.n} in {f.n_clusters} clusters"
+        numbers = (
+            f"{signed(f.value)} [{signed(f.low)}, {signed(f.high)}], n = {size}, p = {f.p_adjusted:.3f} after Holm"
+        )
+        test = f"multitrait–multimethod: mean Spearman's ρ, {f.name.replace('_', ' ')}"
+        text = f"{text[0].upper()}{text[1:]}: {test} = {numbers}."
+        found.append(Finding("validity", test, f.value, f.low, f.high, f.p_adjusted, f.n, f.n_clusters, text))
+    return found
+
+
+def _rewards(whole: Relations) -> list[Finding]:
+    found = []
+    for measure, r in whole.rewards:
+        if r.value is None or r.low is None or r.high is None or r.low <= 0 <= r.high:
+            continue
+        way = "toward" if r.value > 0 else "away from"
+        word = "it rewards damage" if r.value > 0 else "damage looks like bias"
+        numbers = f"{signed(r.value)} [{signed(r.low)}, {signed(r.high)}], n = {r.n} from {r.n_clusters} parents"
+        text = (
+            f"{measure} moves {way} its ideal as competence is lost ({word}): randomness reward = {numbers}; "
+            "1 would be: all of its distance gone when all competence is."
+        )
+        test = "randomness reward, bootstrap over parents"
+        found.append(Finding(measure, test, r.value, r.low, r.high, None, r.n, r.n_clusters, text))
+    return found
+
+
+def _fronts(fronts: Sequence[Front]) -> list[Finding]:
+    test = "probability of being on the front, draws from the intervals"
+    found = []
+    for front in fronts:
+        sure = [p for p in front.points if p.probability is not None and p.probability >= SURE]
+        if not sure or len(sure) > SHOWN or len(front.points) == front.n - front.n_undefined:
+            continue
+        names = ", ".join(name for name, _ in front.objectives)
+        who = "; ".join(f"{p.checkpoint} ({p.probability:.2f})" for p in sure)
+        text = f"On the front of {names}: {who}; {test} ({front.replicates}), n = {front.n - front.n_undefined}."
+        least = min(p.probability or 0.0 for p in sure)
+        found.append(Finding(front.measure, test, least, least, 1.0, None, front.n, front.n, text))
+    return found[:SHOWN]
+
+
+def _missing(points: Checkpoints, whole: Relations) -> list[NotShown]:
+    """What the table does not allow at all."""
+    found = []
+    empty: list[str] = []
+    constant: list[str] = []
+    for m in points.measures:
+        values = np.unique(m.values[~np.isnan(m.values)])
+        if len(values) < 2:
+            (constant if len(values) else empty).append(m.name)
+    if empty:
+        found.append(NotShown(", ".join(empty), "no value in any row"))
+    if constant:
+        found.append(NotShown(", ".join(constant), "the same value in all rows that have one"))
+    unknown = [m.name for m in points.measures if m.ideal is None]
+    if unknown:
+        why = "their ideal is not known; give ideals"
+        found.append(NotShown(f"randomness reward, distance from the ideal and front of {', '.join(unknown)}", why))
+    if points.n < MIN_ROWS:
+        found.append(NotShown("correlations", f"too few rows: {points.n}; {MIN_ROWS} are needed"))
+    if points.performance is None:
+        found.append(NotShown("capability, rewards, fronts", "no performance column; give performance"))
+    elif points.performance.chance is None:
+        why = f"the chance level of {points.performance.name} is not known; give chance"
+        found.append(NotShown("collapsed checkpoints, randomness reward", why))
+    if not len(points.children):
+        found.append(NotShown("direction of change, randomness reward", "no dense parent is known; give parent"))
+    if whole.validity is None:
+        why = "needs two measures on the same two axes, and eight rows with all of them"
+        found.append(NotShown("multitrait–multimethod matrix", why))
+    return found
+
+
+def _silent(whole: Relations, fronts: Sequence[Front]) -> list[NotShown]:
+    """What was computed and does not reach."""
+    groups = {
+        "correlations of measures with performance": [
+            c.agreement for c in whole.capability if c.agreement.kind == "spearman"
+        ],
+        "pairs of measures (Spearman)": [a for a in whole.agreement if a.kind == "spearman"],
+        "pairs of measures (direction of change)": [a for a in whole.agreement if a.kind == "direction"],
+        "agreement of all rankings": [whole.ranking] if whole.ranking is not None else [],
+    }
+    found = []
+    for what, members in groups.items():
+        silent = [a for a in members if not reaches(a)]
+        if silent:
+            rows = sorted({a.n for a in silent})
+            n = f"{rows[0]}" if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
+            why = f"the interval includes 0, p is above .05 after correction, or there is none (n = {n})"
+            found.append(NotShown(f"{len(silent)} of {len(members)} {what}", why))
+    reasons: dict[str, list[str]] = {}
+    for measure, r in whole.rewards:
+        if r.value is None or r.low is None or r.high is None:
+            reasons.setdefault(r.reason or "no interval", []).append(measure)
+        elif r.low <= 0 <= r.high:
+            reasons.setdefault(f"the interval includes 0 (n = {r.n})", []).append(measure)
+    found += [NotShown(f"randomness reward of {', '.join(names)}", why) for why, names in reasons.items()]
+    if fronts and not any(f.replicates for f in fronts):
+        found.append(NotShown("probability of being on the front", "no value has an interval (NAME_low, NAME_high)"))
+    return found
+
+
+def _finding(subject: str, a: Agreement, text: str) -> Finding:
+    assert a.value is not None
+    assert a.low is not None
+    assert a.high is not None
+    return Finding(subject, NAMES[a.kind], a.value, a.low, a.high, a.p_adjusted, a.n, a.n_clusters, text)
+
+
+def _numbers(a: Agreement) -> str:
+    p = a.p if a.p_adjusted is None else a.p_adjusted
+    shown = "" if p is None else f", p {'< .001' if p < 0.001 else f'= {p:.3f}'.replace('0.', '.', 1)}"
+    holm = " after Holm" if a.p_adjusted is not None else ""
+    clusters = f" in {a.n_clusters} clusters" if a.n_clusters != a.n else ""
+    return f"{NAMES[a.kind]} = {_interval(a)}, n = {a.n}{clusters}{shown}{holm}"
+
+
+def _interval(a: Agreement) -> str:
+    return f"{signed(a.value)} [{signed(a.low)}, {signed(a.high)}]"
+
+
+def signed(value: float | None) -> str:
+    """`+0.86`, `−0.07`; `–` if None."""
+    return "–" if value is None else f"{value:+.2f}".replace("-", "−")

@@ -1,0 +1,85 @@
+"""Pareto fronts: which checkpoints no other beats in performance, bias and cost, and how surely."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fairsqueeze.analysis.checkpoints import Checkpoints, MeasureColumn
+from fairsqueeze.analysis.known import words
+from fairsqueeze.stats.estimate import generator
+from fairsqueeze.stats.tradeoffs import Better, front_probability, pareto_front, replicates_from_intervals
+
+FRONT_CELLS = 300_000
+"""Rows x replicates up to which fronts are drawn again; larger tables get fewer replicates, and the output says so."""
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One checkpoint on the front or with a probability of 5 % or more to be; `probability` None without intervals."""
+
+    checkpoint: str
+    on_front: bool
+    probability: float | None
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Front:
+    """The front of one bias measure with performance and costs; `replicates` 0 where nothing has an interval."""
+
+    measure: str
+    objectives: tuple[tuple[str, str], ...]
+    points: tuple[FrontPoint, ...]
+    n: int
+    n_undefined: int
+    replicates: int
+
+    def to_json(self) -> dict[str, Any]:
+        objectives = [{"name": name, "better": better} for name, better in self.objectives]
+        return {**asdict(self), "objectives": objectives, "points": [asdict(p) for p in self.points]}
+
+
+def fronts_of(points: Checkpoints, *, seed: int, replicates: int) -> list[Front]:
+    """One front per corrected bias (per measure with a known ideal where there is none): performance, bias, costs."""
+    if points.performance is None:
+        return []
+    known = [m for m in points.measures if m.ideal is not None]
+    corrected = [m for m in known if {"corrected", "bias"} <= set(words(m.name))]
+    return [_front(points, m, seed, replicates) for m in corrected or known]
+
+
+def _front(points: Checkpoints, measure: MeasureColumn, seed: int, replicates: int) -> Front:
+    performance, ideal = points.performance, measure.ideal
+    assert performance is not None
+    assert ideal is not None
+    names = [(performance.name, performance.better), (f"|{measure.name} - {ideal:g}|", "lower")]
+    names += [(c.name, c.better) for c in points.costs]
+    better: list[Better] = [b for _, b in names]  # type: ignore[misc]
+    signed = np.stack([performance.values, measure.values - ideal, *(c.values for c in points.costs)], axis=1)
+    lows = np.stack([performance.low, measure.low - ideal, *(c.low for c in points.costs)], axis=1)
+    highs = np.stack([performance.high, measure.high - ideal, *(c.high for c in points.costs)], axis=1)
+    values = signed.copy()
+    values[:, 1] = np.abs(values[:, 1])
+    on_front = pareto_front(values, better)
+    probability = None
+    used = min(replicates, max(50, FRONT_CELLS // points.n)) if np.any(~np.isnan(highs - lows)) else 0
+    if used:
+        rng = generator(seed, "analysis/front", measure.name)
+        drawn = replicates_from_intervals(signed, lows, highs, rng=rng, replicates=used)
+        drawn[:, :, 1] = np.abs(drawn[:, :, 1])
+        probability = front_probability(drawn, better)
+    shown = np.flatnonzero(on_front if probability is None else on_front | (probability >= 0.05))
+    found = [
+        FrontPoint(
+            points.labels[i],
+            bool(on_front[i]),
+            None if probability is None else float(probability[i]),
+            tuple(None if np.isnan(v) else float(v) for v in values[i]),
+        )
+        for i in shown
+    ]
+    undefined = int(np.sum(np.isnan(values).any(axis=1)))
+    return Front(measure.name, tuple(names), tuple(found), points.n, undefined, used)

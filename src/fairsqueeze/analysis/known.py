@@ -1,0 +1,157 @@
+"""What is known of a column by its name: its words, the ideal of a measure, the chance level of a task, the axis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+
+from fairsqueeze.registry import measures, tasks
+
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+AXES = {
+    "gender": ("gender", "sex", "male", "female"),
+    "race": ("race", "racial", "ethnicity", "ethnic"),
+    "religion": ("religion", "religious"),
+    "age": ("age",),
+    "profession": ("profession", "occupation"),
+    "disability": ("disability", "illness"),
+    "nationality": ("nationality",),
+    "sexual orientation": ("orientation",),
+    "socioeconomic": ("socioeconomic", "ses"),
+    "appearance": ("appearance",),
+}
+
+BIAS = frozenset(
+    (
+        *("bias", "weat", "seat", "ceat", "crows", "stereoset", "stereo", "stereotype", "stereotypical", "ss", "icat"),
+        *("antistereotype", "neutral", "nn", "fn", "toxicity", "toxic", "honest", "bbq", "unqover", "winobias"),
+        *("effect", "winogender", "bold", "regard", "disparity", "parity", "dpd", "eod", "fped", "fned", "preference"),
+    )
+)
+"""Words by which a column is taken for a bias measure if none is named."""
+
+NOT_BIAS = frozenset(
+    ("p", "pvalue", "competence", "lm", "accuracy", "acc", "perplexity", "ties", "low", "high", "lower", "upper", "std")
+)
+"""Words by which it is not: p-values, competence, performance, bounds."""
+
+PERFORMANCE = (
+    *("accuracy", "acc", "matched", "mcc", "f1", "performance", "pearson", "spearman", "best score"),
+    *("perplexity", "ppl", "nats", "nll", "loss", "lm"),
+)
+"""Words by which a column is taken for performance, in this order of preference."""
+
+LOWER_IS_BETTER = frozenset({"perplexity", "ppl", "nats", "nll", "loss", "error"})
+
+COSTS = {
+    "size": (("bytes", "mb", "size", "params", "parameters"), "lower"),
+    "latency": (("latency", "ms", "milliseconds", "runtime"), "lower"),
+    "speed": (("speedup", "tokens per s", "throughput", "samples per s"), "higher"),
+    "energy": (("energy", "joules", "kwh", "wh"), "lower"),
+}
+
+_IDEALS: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("corrected", "bias"), 0.0),
+    (("weat",), 0.0),
+    (("seat",), 0.0),
+    (("effect", "size"), 0.0),
+    (("net", "neutral"), 1.0),
+    (("fraction", "neutral"), 1.0),
+    (("nli", "nn"), 1.0),
+    (("nli", "fn"), 1.0),
+    (("bias", "sts"), 0.0),
+    (("crows",), 50.0),
+    (("stereo", "ss"), 50.0),
+    (("icat",), 100.0),
+    (("toxicity",), 0.0),
+    (("disparity",), 0.0),
+    (("dpd",), 0.0),
+    (("eod",), 0.0),
+)
+"""Words that a column must hold, and the ideal of the measure they name (papers' definitions; percentages as such)."""
+
+_CHANCE = {"mnli": 1 / 3, "snli": 1 / 3, "nli": 1 / 3, "qnli": 0.5, "rte": 0.5, "sst": 0.5, "stsb": 0.0, "sts": 0.0}
+"""Chance level of tasks that are not in the registry: accuracy over their classes, 0 for a correlation."""
+
+
+def words(name: str) -> list[str]:
+    """`BiasNLI_NN` → bias, nli, nn."""
+    return [w.lower() for w in _WORD.findall(name)]
+
+
+def holds(name: str, wanted: Iterable[str]) -> str | None:
+    """The first of `wanted` whose words all occur in `name`, or None."""
+    own = set(words(name))
+    return next((w for w in wanted if set(w.split()) <= own), None)
+
+
+def axis_of(name: str) -> str | None:
+    """The one axis that `name` speaks of, or None."""
+    own = set(words(name))
+    found = [axis for axis, names in AXES.items() if own & set(names)]
+    return found[0] if len(found) == 1 else None
+
+
+def without_axis(name: str) -> str:
+    """The words of `name` that don't tell its axis, joined by blanks: what the measure is called on every axis."""
+    of_axes = {w for names in AXES.values() for w in names}
+    return " ".join(w for w in words(name) if w not in of_axes)
+
+
+def ideal_of(name: str, values: np.ndarray) -> tuple[float, str] | None:
+    """The ideal of the measure that a column's name speaks of, and how it is known; scaled to its values."""
+    own = set(words(name))
+    plain = name.partition("@")[0]
+    exact = _registered().get(plain)
+    if exact is not None:
+        return _scaled(exact, values), "registry"
+    for wanted, ideal in _IDEALS:
+        if set(wanted) <= own:
+            return _scaled(ideal, values), f"name: {' '.join(wanted)}"
+    for statistic, ideal in _statistics().items():
+        if set(words(statistic)) <= own:
+            return _scaled(ideal, values), f"registry: {statistic}"
+    return None
+
+
+def chance_of(name: str, hints: Iterable[str], values: np.ndarray) -> tuple[float, str] | None:
+    """What a model answering at random gets in performance column `name`, from it or the task that `hints` name."""
+    if LOWER_IS_BETTER & set(words(name)):
+        return None
+    by_task = {t.name.rpartition(".")[2]: t.statistics[0].chance for t in tasks}
+    known = {k: float(v) for k, v in by_task.items() if isinstance(v, (int, float))} | _CHANCE
+    for hint in (name, *hints):
+        for word in words(hint):
+            if word in known:
+                return _scaled(100 * known[word], values), f"chance of {word}"
+    return None
+
+
+def _scaled(percent: float, values: np.ndarray) -> float:
+    """An ideal of 50 or 100 as .5 or 1 where all values lie in [0, 1]; others as they are."""
+    known = values[~np.isnan(values)]
+    shares = len(known) > 0 and bool(np.all((known >= 0) & (known <= 1)))
+    return percent / 100 if shares and percent > 1 else percent
+
+
+@cache
+def _registered() -> dict[str, float]:
+    """Ideal by `measure.statistic`; of corrected forms 0."""
+    found = {f"{m.name}.{s.name}": s.ideal for m in measures for s in m.statistics if s.ideal is not None}
+    forms = ("preference", *(f"corrected_bias{f}" for f in ("", ".prior", ".guessing", ".signal_detection")))
+    return found | {f"{m.name}.{f}": 0.0 for m in measures for f in forms}
+
+
+@cache
+def _statistics() -> dict[str, float]:
+    """Ideal by the name of a statistic, where all measures that have it agree; words of two letters don't count."""
+    found: dict[str, set[float]] = {}
+    for measure in measures:
+        for s in measure.statistics:
+            if s.ideal is not None and ":" not in s.name and s.name not in ("lm_score", "effect_size"):
+                found.setdefault(s.name, set()).add(s.ideal)
+    return {name: next(iter(ideals)) for name, ideals in found.items() if len(ideals) == 1}
