@@ -6,13 +6,16 @@ kept as a float16 and its zero point as a k-bit integer, in the values as in the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from fairsqueeze.errors import BadSetting
+from fairsqueeze.errors import BadSetting, ModelError
+from fairsqueeze.models.anatomy import WeightRef
+from fairsqueeze.models.matrices import oriented_shape
 from fairsqueeze.registry import Range
 
 Bits = Annotated[int, Range(2, 8)]
@@ -42,6 +45,10 @@ class Grid:
         scale, zero = self.scale[..., None], self.zero[..., None]
         codes = torch.round(weight / scale + zero).clamp_(self.lowest, self.highest)
         return (codes - zero) * scale
+
+    def only(self, group: int) -> Grid:
+        """The grid of one group, for weights of shape (out, 1, features)."""
+        return Grid(self.scale[:, group, None], self.zero[:, group, None], self.lowest, self.highest)
 
 
 def fit_grid(weight: Tensor, bits: int, symmetric: bool) -> Grid:
@@ -85,6 +92,47 @@ def stored_bits(shape: tuple[int, int], *, bits: int, group: int | None = None, 
     if features % size:
         raise BadSetting(f"group {size} does not divide {features} input features", _divisor_hint(features, size))
     return out * features * bits + out * (features // size) * (SCALE_BITS + (0 if symmetric else bits))
+
+
+def total_bits(refs: Sequence[WeightRef], *, bits: int, group: int | None, symmetric: bool) -> int:
+    """Bits that all these matrices take; BadSetting names the layers whose input features `group` does not divide."""
+    total, misfits = 0, {}
+    for ref in refs:
+        try:
+            total += stored_bits(oriented_shape(ref), bits=bits, group=group, symmetric=symmetric)
+        except BadSetting as problem:
+            misfits[ref.name] = problem
+    if misfits:
+        first = next(iter(misfits.values()))
+        more = f" and {len(misfits) - 3} more layers" if len(misfits) > 3 else ""
+        raise BadSetting(f"{first.message.rstrip('.')} in {', '.join([*misfits][:3])}{more}.", first.remedy)
+    return total
+
+
+def check_bits(refs: Sequence[WeightRef], *, bits: int, group: int | None, symmetric: bool) -> None:
+    """BadSetting, naming the layers, where `group` does not divide their input features."""
+    total_bits(refs, bits=bits, group=group, symmetric=symmetric)
+
+
+def bits_measured(refs: Sequence[WeightRef], *, bits: int, group: int | None, symmetric: bool) -> dict[str, Any]:
+    """What rounded matrices take and hold, JSON-ready.
+
+    Returns:
+        `bits_per_weight`, float16 scales and zero points included; `most_values`: the largest number of different
+        values in any group.
+
+    Raises:
+        ModelError: a group holds more values than `bits` allows.
+    """
+    total = total_bits(refs, bits=bits, group=group, symmetric=symmetric)
+    most = 0
+    for ref in refs:
+        stored = ref.parameter.detach()
+        values = most_values(stored.T if ref.transposed else stored, group)
+        if values > 2**bits:
+            raise ModelError(f"{ref.name} has {values} values in a group.", "This is a fault of the method.")
+        most = max(most, values)
+    return {"bits_per_weight": total / sum(ref.parameter.numel() for ref in refs), "most_values": most}
 
 
 def _divisor_hint(features: int, group: int) -> str:
