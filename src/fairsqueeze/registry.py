@@ -237,8 +237,9 @@ class Method:
     over as keyword arguments; `calibration` then gives the token sequences, and its keyword-only parameters are
     settings too. `simulated`: the result is stored dense, so no report may claim its memory saving. `saves`: what it
     really saves, in a sentence. `removes`: what it takes out physically, so that shapes change ("" where it keeps
-    them); its `share` holds to the nearest of these. `updates`: weights that it keeps may get other values. `packs`:
-    weights are no ordinary floats afterwards, so that no further step can change them.
+    them); its `share` holds to the nearest of these. `updates`: weights that it keeps may get other values; `trains`:
+    so may all others of the model. `packs`: weights are no ordinary floats afterwards, so that no further step can
+    change them.
     `fits(refs, …)`: BadSetting before anything is spent, where settings don't suit these weights; `measures(refs, …)`:
     what else is measured on the result, ModelError where a promise is broken. Both take the settings that they name.
     """
@@ -257,6 +258,7 @@ class Method:
     removes: Literal["heads", "neurons", "blocks", "tokens", ""] = ""
     calibration: Callable[..., Any] | None = None
     updates: bool = False
+    trains: bool = False
     packs: bool = False
     fits: Callable[..., None] | None = None
     measures: Callable[..., dict[str, Any]] | None = None
