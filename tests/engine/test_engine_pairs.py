@@ -95,5 +95,5 @@ def test_a_number_that_is_not_finite_is_loud():
     model = tiny_model("bert", "pair_classifier")
     with torch.no_grad():
         model.network.classifier.bias[1] = float("nan")
-    with pytest.raises(NonFinite, match="nan"):
+    with pytest.raises(NonFinite):
         Engine(model).answer(REQUESTS[:1])

@@ -1,0 +1,1 @@
+"""Tables, sentence pairs and samples of Bias-NLI."""

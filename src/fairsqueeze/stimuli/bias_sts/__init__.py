@@ -1,0 +1,1 @@
+"""Sentences of Bias-STS: the published file, and our own templates."""
