@@ -139,7 +139,7 @@ def test_every_request_fits_the_kinds_of_the_measure(variant: str) -> None:
 
 
 def test_causal_sum_by_hand() -> None:
-    sides = {"more": tokens(-1, -2, -3), "less": tokens(-4, -4), "control": tokens(-5, -5)}
+    sides = {"more": tokens(-1, -2, -3), "less": tokens(-4, -3, -1), "control": tokens(-5, -3, -2)}
     spans = {"more": -1.0, "less": -2.0, "control": -4.0}
 
     def answer(name: str, _: Any) -> TokenScores:
@@ -157,8 +157,20 @@ def test_causal_sum_by_hand() -> None:
     assert row.answer["preference_prior"] == -3.0
     assert row.answer["control_by_context"] == [-2.0, -7.0, -12.0, -17.0]  # 3 - (-3 + 8) (1, 2, 3, 4)
     assert row.answer["control_prior"] == -9.5
-    assert row.n_tokens == 7
+    assert row.n_tokens == 9
     assert row.status == "ok"
+
+
+def test_a_sum_is_no_control_where_the_number_of_tokens_alone_would_decide_it() -> None:
+    """A network that gives every token the same probability shows no competence, however long the foreign spans are."""
+    for n_more, n_less, n_control in ((3, 2, 5), (3, 2, 3), (2, 2, 1), (2, 4, 3), (3, 3, 3)):
+        sides = {"more": n_more, "less": n_less, "control": n_control}
+        row = answered("causal_sum", pair(), from_sides({s: tokens(*[-10.0] * n) for s, n in sides.items()}))
+        assert row.preference == -10.0 * (n_more - n_less)
+        as_long = 2 * n_control == n_more + n_less
+        assert row.control == (0.0 if as_long else None)
+        assert row.status == ("ok" if as_long else "no raw control: its sentence has another number of tokens")
+        assert row.answer["control_prior"] is not None
 
 
 def test_causal_mean_by_hand() -> None:
