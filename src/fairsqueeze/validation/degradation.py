@@ -146,21 +146,32 @@ def guessed(asked: Asked, share: float, seed: int = 0) -> Asked:
 
     All answers to such an item are draws from one distribution, whatever was asked: nothing is preferred, so that
     preference and control have mean zero. Log-probabilities are drawn as one token each (so that neither sums nor means
-    favour a length), around the mean over everything and as far apart as the model's own are within an item; logits
-    around 0 (a regressor's around its mean); vectors with the spread of the model's.
+    favour a length), so far apart that preferences spread as the model's own do; logits around 0 (a regressor's around
+    its mean) and vectors with the spread of the model's.
     """
     rng = np.random.default_rng([seed, 17])
     chance = rng.random(len(asked.answers))
-    centre, spread = spread_of(asked.answers)
     seeds = rng.integers(2**63, size=len(asked.answers))
+    centre, spread = spread_of(asked.answers)
+    if isinstance(next(iter(asked.answers[0].values())), TokenScores):
+        alone = _with_guesses(asked, np.ones(len(seeds), dtype=bool), seeds, (centre, 1.0))
+        spread = _spread_of_preference(asked) / (_spread_of_preference(alone) or 1.0) or 1.0
+    return _with_guesses(asked, chance < share, seeds, (centre, spread))
 
+
+def _with_guesses(asked: Asked, at_random: np.ndarray, seeds: np.ndarray, normal: tuple[float, float]) -> Asked:
     def change(index: int, answers: Answers) -> Answers:
-        if chance[index] >= share:
+        if not at_random[index]:
             return answers
         own = np.random.default_rng(seeds[index])
-        return {name: _at_random(answer, centre, spread, own) for name, answer in answers.items()}
+        return {name: _at_random(answer, *normal, own) for name, answer in answers.items()}
 
     return asked.changed(change)
+
+
+def _spread_of_preference(asked: Asked) -> float:
+    found = [row.preference for k in range(len(asked.answers)) for row in asked.rows(k) if row.preference is not None]
+    return float(np.std(found)) if found else 0.0
 
 
 def _at_random(answer: Answer, centre: float, spread: float, rng: np.random.Generator) -> Answer:

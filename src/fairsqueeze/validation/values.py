@@ -1,0 +1,32 @@
+"""The figures of a measure's records without their intervals, for what is computed many times over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fairsqueeze.registry import Frame, Measure
+from fairsqueeze.stats.corrected import means, ratios
+from fairsqueeze.stats.estimate import finite
+from fairsqueeze.stats.figures import Figures, parts_of
+from fairsqueeze.stats.forms import forms_of
+
+
+def values_of(frame: Frame, declared: Measure) -> dict[str, float | None]:
+    """Every published statistic, `preference`, and competence and corrected bias in each form, over all axes.
+
+    The corrected forms are here whether or not the competence behind them differs from 0; None where undefined.
+    """
+    figures = Figures(declared, None, next(parts_of(frame, declared))[1], forms_of(declared, frame))
+    columns = figures.values
+    found = {
+        published.statistic.name: finite(float(columns[index]))
+        for index, published in enumerate(figures.published)
+        if published.statistic.resample
+    }
+    found["preference"] = finite(float(means(figures.preference_sums(columns))[0]))
+    for index, form in enumerate(figures.forms):
+        sums = figures.form_sums(index, columns)
+        if form.competence is not None:
+            found[form.competence] = finite(float(means(sums)[1]))
+        found[form.statistic] = finite(float(ratios(np.asarray(sums), form.form)))
+    return found
