@@ -72,14 +72,11 @@ def test_damaged_models_are_asked_once_and_kept(options, model, tmp_path: Path):
     two = validate("options.sum", model, limit=30, out=tmp_path, progress=second)
     assert len(first.messages) == 9  # two spellings, five levels of noise, two more seeds
     assert second.messages == []
-    for document in (one.to_json(), two.to_json()):
-        document.pop("provenance")
-        assert document == one.to_json() | {"provenance": None} or document["grade"] == one.grade
-    assert one.to_json()["weight_noise"] == two.to_json()["weight_noise"]
+    assert {**one.to_json(), "provenance": None} == {**two.to_json(), "provenance": None}
 
 
 def test_wrong_use_says_what_is_wrong_before_anything_is_asked(options, tmp_path: Path):
-    with pytest.raises(UnknownName, match="options.sum"):
+    with pytest.raises(UnknownName, match=r"options\.sum"):
         validate("options.summ", tiny_model("llama", "causal"))
     with pytest.raises(UnknownName, match="is a task"):
         validate("perplexity", tiny_model("llama", "causal"))
