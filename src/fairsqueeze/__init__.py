@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load": "fairsqueeze.models.load",
     "compress": "fairsqueeze.compress.apply",
+    "finetune": "fairsqueeze.training.finetune",
     "audit": "fairsqueeze.study.audit",
     "compare": "fairsqueeze.study.compare",
     "Study": "fairsqueeze.study.study",
