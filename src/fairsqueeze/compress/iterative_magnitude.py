@@ -69,7 +69,7 @@ def magnitude_iterative(
         batch: examples of a step; the study has 32 for MNLI, 8 for STS-B.
         rate: learning rate; constant after `warm_up`, as the study's nearly is (its schedule is as long as its examples
             are many, not as its steps).
-        warm_up: steps of every round over which the rate rises to `rate`; the study has 500.
+        warm_up: steps of every round over which the rate rises from 0 to `rate`; the study has 500.
         rewind: after every pruning set all weights that are left back to the values that the model came with. False
             repeats what the study ran; True is what it meant, and gives an untrained ticket, to be fine-tuned with
             `finetune(…, keep_zeros=True)`.
@@ -97,7 +97,7 @@ def magnitude_iterative(
         keep = _prune_(weights, _zeros_after(number, rounds, sparsity, total))
         _rewind_(origin, keep)
         if number < rounds:
-            rates = [rate * min(1.0, (k + 1) / max(1, warm_up)) for k in range(steps_per_round)]
+            rates = [rate * min(1.0, k / warm_up) if warm_up else rate for k in range(steps_per_round)]
             losses.append(_train_(model, stream, keep, rates, draw_seed(seed, "round", number)))
     return {"training_losses": losses}
 

@@ -82,9 +82,11 @@ class PairBatches:
         targets = self.targets(chosen)
 
         def loss(network: PreTrainedModel) -> Tensor:
-            logits = network(**self.inputs(chosen, network.device)).logits.float()
+            logits = network(**self.inputs(chosen, network.device)).logits
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             if self._regression:
-                return functional.mse_loss(logits[:, 0], torch.tensor(targets, device=logits.device))
+                wanted = torch.tensor(targets, device=logits.device, dtype=logits.dtype)
+                return functional.mse_loss(logits[:, 0], wanted)
             return functional.cross_entropy(logits, torch.tensor(targets, device=logits.device).long())
 
         return loss

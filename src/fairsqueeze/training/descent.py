@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +88,7 @@ def training_mode(network: PreTrainedModel, gradient_checkpointing: bool = False
     for parameter, _ in wanted:
         parameter.requires_grad_(True)
     if gradient_checkpointing:
-        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        _checkpointing(network, "enable")
     network.train()
     try:
         with torch.enable_grad():
@@ -96,7 +96,15 @@ def training_mode(network: PreTrainedModel, gradient_checkpointing: bool = False
     finally:
         network.eval()
         if gradient_checkpointing:
-            network.gradient_checkpointing_disable()
+            _checkpointing(network, "disable")
         for parameter, was in wanted:
             parameter.requires_grad_(was)
             parameter.grad = None
+
+
+def _checkpointing(network: PreTrainedModel, what: Literal["enable", "disable"]) -> None:
+    """transformers calls it activation checkpointing from some release of version 5 on."""
+    new = getattr(network, f"activation_checkpointing_{what}", None)
+    switch = new or getattr(network, f"gradient_checkpointing_{what}")
+    name = "activation_checkpointing_kwargs" if new else "gradient_checkpointing_kwargs"
+    switch(**({name: {"use_reentrant": False}} if what == "enable" else {}))

@@ -40,7 +40,8 @@ def finetune(
     results differ by rounding and the work is a fraction.
 
     Args:
-        model: a pair_classifier or pair_regressor in float32, on the device to train on; or another with `head`.
+        model: a pair_classifier or pair_regressor, or another with `head`; in float32 (or float64), on the device to
+            train on.
         data: a file (TSV, CSV, JSON Lines, Parquet), or examples with `first`, `second` and `label`.
         preset: a name in `settings.PRESETS` (`mannheim2024.mnli`, `offline.sts`, …), or `TrainingSettings`.
         head: put a new output on the model first: names of classes, or "regression".
@@ -101,7 +102,7 @@ def _start(model: Model, head: Head | None, seed: int, settings: TrainingSetting
             f"{model.reference} is {model.kind}: it has no output to train on pairs.",
             'Give head: the names of the classes, or "regression".',
         )
-    if model.network.dtype != torch.float32:
+    if model.network.dtype not in (torch.float32, torch.float64):
         precision = str(model.network.dtype).removeprefix("torch.")
         raise BadSetting(
             f"{model.reference} is in {precision}; training keeps float32 weights.",
