@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairsqueeze.stats.agreement import correlations, direction_agreement, kendall, krippendorff_alpha
+from fairsqueeze.stats.agreement import (
+    _alpha,
+    _alpha_sums,
+    _midranks,
+    correlations,
+    direction_agreement,
+    kendall,
+    krippendorff_alpha,
+)
 from fairsqueeze.stats.influence import kendall_influences
 from fairsqueeze.stats.ranks import kendall_taus, spearman_matrices, weighted_midranks
 
@@ -146,6 +154,20 @@ def test_krippendorffs_alpha_is_that_of_the_coincidence_matrix(rng):
     found = krippendorff_alpha({f"m{i}": c for i, c in enumerate(data.T)}, np.arange(12), rng=rng, replicates=200)
     assert found.value == pytest.approx(alpha_by_coincidences(ranks))
     assert found.low < found.value < found.high
+
+
+def test_the_worked_example_of_krippendorff_2011():
+    data = np.array(
+        [
+            [1, 2, 3, 3, 2, 1, 4, 1, 2, NAN, NAN, NAN],
+            [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, NAN, 3],
+            [NAN, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, NAN],
+            [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NAN],
+        ]
+    ).T
+    pairable = data[(~np.isnan(data)).sum(axis=1) > 1]
+    sums = _alpha_sums(_midranks(pairable.ravel()).reshape(pairable.shape))
+    assert _alpha(sums.sum(axis=0, keepdims=True))[0] == pytest.approx(0.815, abs=5e-4)
 
 
 def test_alpha_is_one_for_the_same_ranking_near_zero_for_unrelated_and_below_for_opposed(rng):

@@ -165,10 +165,8 @@ def _validity(whole: Relations) -> list[Finding]:
         if f.name not in _VALIDITY or f.value is None or f.low is None or f.high is None or (f.p_adjusted or 0) > ALPHA:
             continue
         text = _VALIDITY[f.name][0 if f.value > 0 else 1]
-        size = f"{f.n} in {f.n_clusters} clusters"
-        numbers = (
-            f"{signed(f.value)} [{signed(f.low)}, {signed(f.high)}], n = {size}, p = {f.p_adjusted:.3f} after Holm"
-        )
+        size = f"{f.n} in {f.n_clusters} clusters, p = {f.p_adjusted:.3f} after Holm"
+        numbers = f"{signed(f.value)} [{signed(f.low)}, {signed(f.high)}], n = {size}"
         test = f"multitrait–multimethod: mean Spearman's ρ, {f.name.replace('_', ' ')}"
         text = f"{text[0].upper()}{text[1:]}: {test} = {numbers}."
         found.append(Finding("validity", test, f.value, f.low, f.high, f.p_adjusted, f.n, f.n_clusters, text))

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+CACHED = 16_000
+"""Entries that are handled at once: few enough for the processor's cache."""
+
 
 def concordance_sums(x: np.ndarray, ys: np.ndarray) -> np.ndarray:
     """Per row i the sum over rows j of sign(x_i - x_j) · sign(y_i - y_j), shapes (n,), (k, n) to int64 (k, n).
@@ -43,6 +46,12 @@ def preceding(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
         codes: integers >= 0, shape (k, n).
     """
+    step = max(1, CACHED // max(1, codes.shape[1]))
+    parts = [_preceding(codes[i : i + step]) for i in range(0, len(codes), step)]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _preceding(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     k, n = codes.shape
     offset = n * np.arange(k)[:, None]
     place = np.arange(n) + offset

@@ -25,13 +25,34 @@ def pareto_front(objectives: np.ndarray, better: Sequence[Better]) -> np.ndarray
     costs = _costs(objectives, better)
     front = np.zeros(len(costs), dtype=bool)
     known = np.flatnonzero(~np.isnan(costs).any(axis=1))
-    alive = known[np.lexsort(costs[known].T[::-1])]
+    if not len(known):
+        return front
+    ranks = np.stack([np.unique(c, return_inverse=True)[1].ravel() for c in costs[known].T])
+    alive = known[np.argsort(ranks.sum(axis=0), kind="stable")]
     while len(alive):
-        best = costs[alive[0]]  # smallest in the first objective, then the next: nothing alive beats it
+        best = costs[alive[0]]  # what beats a point has a smaller sum of ranks, so nothing alive beats this one
         equal = np.all(costs[alive] == best, axis=1)
         front[alive[equal]] = True
         alive = alive[~np.all(costs[alive] >= best, axis=1)]
     return front
+
+
+def contenders(best: np.ndarray, worst: np.ndarray, better: Sequence[Better]) -> np.ndarray:
+    """Which points could be on the front at all, boolean, shape (n,).
+
+    A point whose best case is beaten in every objective, strictly in one, by the worst case of another is out; so is
+    nothing that it alone would beat. Points with an undefined objective are out too.
+
+    Args:
+        best, worst: most and least favourable value of each objective, shape (n, k).
+    """
+    hopes, fears = _costs(best, better), _costs(worst, better)
+    open_ = ~np.isnan(hopes).any(axis=1) & ~np.isnan(fears).any(axis=1)
+    for point in fears[pareto_front(worst, better)]:
+        alive = np.flatnonzero(open_)
+        beaten = np.all(point <= hopes[alive], axis=1) & np.any(point < hopes[alive], axis=1)
+        open_[alive[beaten]] = False
+    return open_
 
 
 def front_probability(replicates: np.ndarray, better: Sequence[Better]) -> np.ndarray:
