@@ -8,18 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from fairsqueeze.assets.locate import locate
-from fairsqueeze.compress.surgery_calibration import Length, Sequences, pieces_of, read_text
-from fairsqueeze.errors import DataError
+from fairsqueeze.compress.calibration_text import PACKAGE, calibration_text
+from fairsqueeze.compress.surgery_calibration import Length, Sequences, pieces_of
 from fairsqueeze.models.model import Model
-
-TEXTS = {
-    "wikitext2": ("wikitext2", "valid.txt"),
-    "c4": ("calibration_text_exllamav2", "c4.utf8"),
-    "wiki": ("calibration_text_exllamav2", "wiki.utf8"),
-}
-"""Data set and file that each name stands for; none of them is a text that anything is scored on."""
-PACKAGE = "package"
 
 
 @dataclass(frozen=True)
@@ -63,16 +54,3 @@ def calibrate(
     written = calibration_text(calibration)
     pieces = pieces_of(model, written, sequences, length, seed, calibration)
     return Calibration(pieces, calibration, hashlib.sha256(written.encode()).hexdigest())
-
-
-def calibration_text(name: str) -> str:
-    """The text that `name` stands for, or that the file of this path holds. Raises as `calibrate`."""
-    if name in TEXTS:
-        data, file = TEXTS[name]
-        return locate(data).files[file].read_text(encoding="utf-8")
-    if name == PACKAGE:
-        return read_text("")
-    try:
-        return read_text(name) if name else read_text("")
-    except DataError as problem:
-        raise DataError(problem.message, f"Give {', '.join([PACKAGE, *TEXTS])}, or the path of a text file.") from None

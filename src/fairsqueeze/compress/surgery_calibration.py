@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from fairsqueeze.compress.calibration_text import calibration_text
 from fairsqueeze.errors import DataError
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.tokenization import start_token_id, tokenizer_facts
 from fairsqueeze.registry import Range
-from fairsqueeze.stimuli.passages import running_text
 
 Sequences = Annotated[int, Range(1, 100_000)]
 Length = Annotated[int, Range(8, 8192)]
@@ -39,11 +39,11 @@ def token_sequences(model: Model, n: int, length: int, seed: int, text: str = ""
         model: its tokeniser is used; `length` is cut to what its positions allow.
         n, length: how many, how long.
         seed: of the places.
-        text: path of a UTF-8 text file; "" is the text that the package ships.
+        text: the name of a text or the path of a UTF-8 file, see `calibration_text`.
 
-    Raises DataError if the file can't be read, or holds less than one sequence.
+    Raises AssetError if a named text is not here, DataError if a file can't be read or holds less than one sequence.
     """
-    return pieces_of(model, read_text(text), n, length, seed, text)
+    return pieces_of(model, calibration_text(text), n, length, seed, text)
 
 
 def pieces_of(model: Model, written: str, n: int, length: int, seed: int, name: str = "") -> list[Tensor]:
@@ -65,9 +65,7 @@ def pieces_of(model: Model, written: str, n: int, length: int, seed: int, name: 
 
 
 def read_text(path: str) -> str:
-    """The text in a UTF-8 file; of "" the text that the package ships. Raises DataError if it can't be read."""
-    if not path:
-        return running_text({}, "package")[1]
+    """The text in a UTF-8 file. Raises DataError if it can't be read."""
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:

@@ -1,0 +1,131 @@
+"""Pruning of single weights by what a loss says of them: its change if they were gone, or where training moves them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+
+from fairsqueeze.compress.heads_importance import losses_for
+from fairsqueeze.compress.rows import SAVES, Sparsity
+from fairsqueeze.compress.surgery_calibration import Length, Sequences
+from fairsqueeze.compress.weight_gradients import loss_and_gradients, only_these_learn, prune_by_score_
+from fairsqueeze.models.anatomy import weight_matrices
+from fairsqueeze.models.model import Model
+from fairsqueeze.registry import Range, model_rule
+
+
+@model_rule(
+    "taylor",
+    selects="linear",
+    exact_over="matrix",
+    family="gradient",
+    source="Molchanov et al. 2019, Importance Estimation for Neural Network Pruning, arXiv:1906.10771, equation 8",
+    saves=SAVES,
+)
+def taylor(
+    model: Model,
+    *,
+    sparsity: Sparsity,
+    sequences: Sequences = 32,
+    length: Length = 128,
+    text: str = "",
+    labelled: str = "",
+    seed: int,
+) -> dict[str, Any]:
+    """Zero the weights whose removal changes the loss least, to first order: Σ |w · ∂ loss / ∂ w| over examples.
+
+    Memory: one more copy of the linear layers for the scores, and one for the gradients.
+
+    Args:
+        model: changed in place. Causal and masked models are judged by their language-model loss, classifiers and
+            regressors by labelled pairs; an encoder has no loss and is refused.
+        sparsity: share of each linear layer's weights that are zero afterwards, in [0, 1), to the nearest whole weight.
+            Of equal scores the first go first; weights that are already zero count.
+        sequences: number of calibration examples.
+        length: tokens of each, special ones included.
+        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
+        labelled: path of a JSON Lines file of `first`, `second`, `label`, for classifiers and regressors.
+        seed: of the examples.
+
+    Returns:
+        `loss_before`: mean over the examples.
+
+    Source:
+        The paper scores whole filters, by the square of the sum over their weights; here each weight stands for itself,
+        and magnitudes are summed over examples, so that gradients of opposite sign don't cancel.
+    """
+    refs = weight_matrices(model.network, "linear")
+    losses = losses_for(model, sequences, length, seed, text, labelled)
+    scores = [torch.zeros_like(ref.parameter, dtype=torch.float32, requires_grad=False) for ref in refs]
+    values = []
+    with only_these_learn(model.network, refs):
+        for loss in losses:
+            value, found = loss_and_gradients(model.network, refs, loss)
+            values.append(value)
+            for ref, score, gradient in zip(refs, scores, found, strict=True):
+                score += gradient.mul_(ref.parameter.detach()).abs_()
+    prune_by_score_(refs, scores, sparsity)
+    return {"loss_before": sum(values) / len(values)}
+
+
+@model_rule(
+    "movement",
+    selects="linear",
+    exact_over="matrix",
+    family="gradient",
+    source="Sanh et al. 2020, Movement Pruning: Adaptive Sparsity by Fine-Tuning, arXiv:2005.07683, equation 2",
+    saves=SAVES,
+)
+def movement(
+    model: Model,
+    *,
+    sparsity: Sparsity,
+    sequences: Sequences = 32,
+    length: Length = 128,
+    learning_rate: Annotated[float, Range(0, 10)] = 1e-3,
+    text: str = "",
+    labelled: str = "",
+    seed: int,
+) -> dict[str, Any]:
+    """Zero the weights that fine-tuning moves towards zero most: least −Σ w · ∂ loss / ∂ w over its steps.
+
+    The weights that stay have the values they had before: the steps only find the scores. Memory: three more copies of
+    the linear layers (scores, gradients, weights as they were).
+
+    Args:
+        model: changed in place. Causal and masked models are tuned on their language-model loss, classifiers and
+            regressors on labelled pairs; an encoder has no loss and is refused.
+        sparsity: share of each linear layer's weights that are zero afterwards, in [0, 1), to the nearest whole weight.
+            Of equal scores the first go first; weights that are already zero count.
+        sequences: number of steps, one example each.
+        length: tokens of an example, special ones included.
+        learning_rate: of plain gradient descent on the linear layers; at 0 the weights stay where they are.
+        text: where the examples come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a text file.
+        labelled: path of a JSON Lines file of `first`, `second`, `label`, for classifiers and regressors.
+        seed: of the examples and their order.
+
+    Returns:
+        `first_loss`, `last_loss`: of the first and last example, before its step.
+
+    Source:
+        Scores of hard movement pruning. The paper prunes along the way, for thousands of steps of Adam, and tunes what
+        stays; here the mask is found once, by few steps of the dense model.
+    """
+    refs = weight_matrices(model.network, "linear")
+    losses = losses_for(model, sequences, length, seed, text, labelled)
+    scores = [torch.zeros_like(ref.parameter, dtype=torch.float32, requires_grad=False) for ref in refs]
+    before = [ref.parameter.detach().clone() for ref in refs]
+    values = []
+    with only_these_learn(model.network, refs):
+        for loss in losses:
+            value, found = loss_and_gradients(model.network, refs, loss)
+            values.append(value)
+            for ref, score, gradient in zip(refs, scores, found, strict=True):
+                weight = ref.parameter.detach()
+                score.addcmul_(gradient, weight.float(), value=-1)
+                weight.add_(gradient.to(weight.dtype), alpha=-learning_rate)
+    for ref, was in zip(refs, before, strict=True):
+        ref.parameter.detach().copy_(was)
+    prune_by_score_(refs, scores, sparsity)
+    return {"first_loss": values[0], "last_loss": values[-1]}
