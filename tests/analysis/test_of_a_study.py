@@ -24,8 +24,8 @@ def estimate(measure, statistic, value, axis=None, ideal=None):
         "statistic": statistic,
         "axis": axis,
         "value": value,
-        "low": bounds[0],
-        "high": bounds[1],
+        "low": low,
+        "high": high,
         **known,
     }
 
@@ -46,7 +46,7 @@ def document(label, kind, order, model, guess):
         "model": {"reference": reference, "id": f"{order:016x}"},
         "footprint": {
             "bytes_zstd": 1000 - 500 * guess,
-            "latency": {"speedup": 1 + guess} if kind == "compressed" else None,
+            "latency": latency,
         },
         "estimates": estimates,
         "warnings": [],

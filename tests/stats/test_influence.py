@@ -124,6 +124,23 @@ def test_few_rows_on_a_line_are_not_certain(rng):
     assert direction.p == pytest.approx(0.1)  # Fisher's exact test of 3 and 2
 
 
+def test_three_clusters_that_agree_by_luck_are_not_more_certain_than_their_rows(rng):
+    x = rng.normal(size=30)
+    y = x + rng.normal(size=30)
+    thrice = {"x": np.tile(x, 3), "y": np.tile(y, 3)}  # three clusters with the same rows: no spread between them
+    (found,) = correlations(thrice, np.repeat(["a", "b", "c"], 30), rng=rng)
+    least = least_interval("spearman", found.value, 90)
+    assert found.low <= least[0]
+    assert found.high >= least[1]
+
+
+def test_a_p_value_is_not_held_up_by_the_number_of_replicates(rng):
+    z = rng.normal(size=200)
+    columns = {"x": z + rng.normal(size=200), "y": z + rng.normal(size=200)}
+    (found,) = correlations(columns, np.arange(200), rng=rng, replicates=300)
+    assert 1e-20 < found.p < 1e-6
+
+
 def test_the_least_interval_covers(rng):
     covered, total = 0, 1500
     for _ in range(total):

@@ -13,7 +13,7 @@ import numpy as np
 
 from fairsqueeze.analysis.checkpoints import Checkpoints
 from fairsqueeze.analysis.fronts import Front
-from fairsqueeze.analysis.relations import Capability, Relations
+from fairsqueeze.analysis.relations import Capability, Relations, Reward
 from fairsqueeze.stats.agreement import MIN_ROWS, Agreement
 
 ALPHA = 0.05
@@ -79,13 +79,17 @@ def findings_of(
 def _capability(sets: Sequence[Relations]) -> list[Finding]:
     told = [c for c in sets[0].capability if c.agreement.kind == "spearman" and reaches(c.agreement)]
     told.sort(key=lambda c: -abs(c.agreement.value or 0))
-    found = []
+    found, sizes = [], set()
     for c in told[: 2 * SHOWN]:
         a = c.agreement
+        size = (c.measure, round(abs(a.value or 0), 9))
+        if size in sizes:  # all values lie on one side of the ideal: both readings say the same
+            continue
+        sizes.add(size)
         up = "rises" if (a.value or 0) > 0 else "falls"
-        what = c.measure if c.reading == "as published" else f"the distance of {c.measure} from its ideal"
-        text = f"{what} {up} with performance: {_numbers(a)}{_elsewhere(sets[1:], c)}."
-        found.append(_finding(c.measure, a, f"{text[0].upper()}{text[1:]}"))
+        what = "The published" if c.reading == "as published" else "The distance from its ideal of"
+        text = f"{what} {c.measure} {up} with performance: {_numbers(a)}{_elsewhere(sets[1:], c)}."
+        found.append(_finding(c.measure, a, text))
     return found
 
 
@@ -175,8 +179,9 @@ def _validity(whole: Relations) -> list[Finding]:
 
 def _rewards(whole: Relations) -> list[Finding]:
     found = []
-    for measure, r in whole.rewards:
-        if r.value is None or r.low is None or r.high is None or r.low <= 0 <= r.high:
+    for one in whole.rewards:
+        measure, r = one.measure, one.reward
+        if r.value is None or r.low is None or r.high is None or not _reward_reaches(one):
             continue
         way = "toward" if r.value > 0 else "away from"
         word = "it rewards damage" if r.value > 0 else "damage looks like bias"
@@ -185,9 +190,14 @@ def _rewards(whole: Relations) -> list[Finding]:
             f"{measure} moves {way} its ideal as competence is lost ({word}): randomness reward = {numbers}; "
             "1 would be: all of its distance gone when all competence is."
         )
-        test = "randomness reward, bootstrap over parents"
+        test = "randomness reward, interval over parents, Bonferroni over measures"
         found.append(Finding(measure, test, r.value, r.low, r.high, None, r.n, r.n_clusters, text))
     return found
+
+
+def _reward_reaches(one: Reward) -> bool:
+    """Whether the reward differs from 0 also at the level that Bonferroni asks over all measures."""
+    return one.low_corrected is not None and (one.low_corrected > 0 or (one.high_corrected or 0.0) < 0)
 
 
 def _fronts(fronts: Sequence[Front]) -> list[Finding]:
@@ -256,11 +266,13 @@ def _silent(whole: Relations, fronts: Sequence[Front]) -> list[NotShown]:
             why = f"the interval includes 0, p is above .05 after correction, or there is none (n = {n})"
             found.append(NotShown(f"{len(silent)} of {len(members)} {what}", why))
     reasons: dict[str, list[str]] = {}
-    for measure, r in whole.rewards:
-        if r.value is None or r.low is None or r.high is None:
-            reasons.setdefault(r.reason or "no interval", []).append(measure)
-        elif r.low <= 0 <= r.high:
-            reasons.setdefault(f"the interval includes 0 (n = {r.n})", []).append(measure)
+    for one in whole.rewards:
+        if one.reward.low is None:
+            reasons.setdefault(one.reward.reason or "no interval", []).append(one.measure)
+        elif not _reward_reaches(one):
+            level = f"the level corrected for {len(whole.rewards)} measures"
+            why = f"the interval includes 0 at {level} (n = {one.reward.n})"
+            reasons.setdefault(why, []).append(one.measure)
     found += [NotShown(f"randomness reward of {', '.join(names)}", why) for why, names in reasons.items()]
     if fronts and not any(f.replicates for f in fronts):
         found.append(NotShown("probability of being on the front", "no value has an interval (NAME_low, NAME_high)"))

@@ -36,6 +36,16 @@ class Capability:
 
 
 @dataclass(frozen=True)
+class Reward:
+    """Randomness reward of one measure, and its interval at the level that Bonferroni asks over all measures."""
+
+    measure: str
+    reward: RandomnessReward
+    low_corrected: float | None
+    high_corrected: float | None
+
+
+@dataclass(frozen=True)
 class Relations:
     """What one set of checkpoints shows. `left_out` names the checkpoints that the set lacks."""
 
@@ -46,7 +56,7 @@ class Relations:
     ranking: Agreement | None
     capability: tuple[Capability, ...]
     validity: Multitrait | None
-    rewards: tuple[tuple[str, RandomnessReward], ...]
+    rewards: tuple[Reward, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -59,7 +69,15 @@ class Relations:
                 {"measure": c.measure, "reading": c.reading, **asdict(c.agreement)} for c in self.capability
             ],
             "validity": None if self.validity is None else _validity_json(self.validity),
-            "randomness_reward": [{"measure": name, **asdict(r)} for name, r in self.rewards],
+            "randomness_reward": [
+                {
+                    "measure": r.measure,
+                    **asdict(r.reward),
+                    "low_corrected": r.low_corrected,
+                    "high_corrected": r.high_corrected,
+                }
+                for r in self.rewards
+            ],
         }
 
 
@@ -166,16 +184,26 @@ def crossed(by_method: dict[str, dict[str, MeasureColumn]]) -> set[str]:
     return best[1]
 
 
-def _rewards(points: Checkpoints, seed: int, replicates: int) -> list[tuple[str, RandomnessReward]]:
+def _rewards(points: Checkpoints, seed: int, replicates: int) -> list[Reward]:
     competence = None if points.performance is None else points.performance.competence
     if competence is None or not len(points.children):
         return []
+    known = [m for m in points.measures if m.ideal is not None]
     found = []
-    for m in points.measures:
-        if m.ideal is not None:
-            rng = generator(seed, "analysis/reward", m.name)
-            options: dict[str, Any] = {"rng": rng, "replicates": replicates}
-            found.append((m.name, reward_from_table(m.values, competence, points.parent, m.ideal, **options)))
+    for m in known:
+        both = [
+            reward_from_table(
+                m.values,
+                competence,
+                points.parent,
+                float(m.ideal or 0.0),
+                rng=generator(seed, "analysis/reward", m.name),
+                replicates=replicates,
+                level=level,
+            )
+            for level in (0.95, 1 - 0.05 / len(known))
+        ]
+        found.append(Reward(m.name, both[0], both[1].low, both[1].high))
     return found
 
 

@@ -3,7 +3,8 @@
 Rows are checkpoints; clusters are what makes checkpoints dependent (their dense parent). Every figure has a
 cluster-bootstrap interval, families of p-values are corrected (Holm or Benjamini–Hochberg). Where a table is too large
 to be bootstrapped pair by pair, the interval is a t interval from cluster sums of each row's influence on the
-coefficient, on the scale of atanh: method "influence". Below 30 rows no interval is narrower than `few_rows` allows.
+coefficient, on the scale of atanh: method "influence". Below 30 rows, and below 10 clusters (whose spread may be small
+by luck), no interval is narrower than that of as many independent rows (`few_rows`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from fairsqueeze.stats.influence import (
     pearson_influence,
     spearman_influence,
 )
-from fairsqueeze.stats.interval import interval_of, needs_jackknife, p_value
+from fairsqueeze.stats.interval import FEW_CLUSTERS, interval_of, needs_jackknife, p_value
 from fairsqueeze.stats.multiplicity import Correction, adjusted
 from fairsqueeze.stats.ranks import kendall_taus, pearson_matrices, spearman_matrices
 
@@ -39,6 +40,9 @@ BOOTSTRAP_CELLS = 40_000_000
 KENDALL_CELLS = 3_000_000_000
 """Pairs x rows² x replicates up to which Kendall's tau is bootstrapped (never beyond `KENDALL_ROWS` rows)."""
 KENDALL_ROWS = 400
+RESOLVED = 10
+"""A p-value that fewer replicates than this would decide is read from their spread instead: a correction over
+hundreds of pairs needs smaller ones than they can count."""
 
 Influence = tuple[float, np.ndarray]
 
@@ -299,6 +303,8 @@ def _agreement(
     value, drawn, left_out = float(columns[0]), columns[1], columns[2]
     interval = interval_of(value, drawn, clusters, left_out=left_out).clipped(-1.0, 1.0)
     p = p_value(value, drawn, clusters, left_out=left_out) if interval.exists else None
+    if p is not None and interval.method == "percentile" and p <= RESOLVED / len(drawn):
+        p = min(p, _tail(value, drawn, clusters.fewest))
     shown = value if math.isfinite(value) else None
     found = Agreement(
         kind, *pair, None, shown, interval.low, interval.high, p, None, n, clusters.count, interval.method
@@ -306,11 +312,16 @@ def _agreement(
     return _floored(found)
 
 
+def _tail(value: float, drawn: np.ndarray, count: int) -> float:
+    """p-value of 0 from the spread of the replicates on the scale of atanh, for tails too thin to be counted."""
+    spread = float(np.nanstd(np.arctanh(np.clip(drawn, -1 + 1e-9, 1 - 1e-9))))
+    inside = min(max(value, -1 + 1e-9), 1 - 1e-9)
+    return float(2 * stdtr(count - 1, -abs(math.atanh(inside)) / max(spread, 1e-12)))
+
+
 def _floored(found: Agreement) -> Agreement:
-    """The same, its interval no narrower than so few rows allow; no interval where they allow none."""
-    if found.value is None or found.low is None or found.high is None or found.n >= FEW_ROWS:
-        return found
-    if found.kind == "direction":
+    """The same, its interval no narrower than so few rows or clusters allow; no interval where they allow none."""
+    if found.value is None or found.low is None or found.high is None or _enough(found) or found.kind == "direction":
         return found
     least = least_interval(found.kind, found.value, found.n)
     if least is None:
@@ -318,9 +329,14 @@ def _floored(found: Agreement) -> Agreement:
     return replace(found, low=min(found.low, least[0]), high=max(found.high, least[1]), p=max(found.p or 0.0, least[2]))
 
 
+def _enough(found: Agreement) -> bool:
+    """Whether rows and clusters are many enough for their own spread to be trusted."""
+    return found.n >= FEW_ROWS and found.n_clusters >= FEW_CLUSTERS
+
+
 def _signs_floored(found: Agreement, a: np.ndarray, b: np.ndarray) -> Agreement:
-    """Kappa with an interval no narrower than the exact one of the share of equal signs, below `FEW_ROWS` rows."""
-    if found.value is None or found.low is None or found.high is None or found.n >= FEW_ROWS:
+    """Kappa with an interval no narrower than the exact one of the share of equal signs, of few rows or clusters."""
+    if found.value is None or found.low is None or found.high is None or _enough(found):
         return found
     p, q = a.mean(), b.mean()
     expected = p * q + (1 - p) * (1 - q)

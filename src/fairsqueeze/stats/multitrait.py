@@ -17,6 +17,7 @@ from scipy.special import stdtr, stdtrit
 
 from fairsqueeze.stats.bootstrap import clusters_of
 from fairsqueeze.stats.influence import Ranked, spearman_influence
+from fairsqueeze.stats.interval import FEW_CLUSTERS
 from fairsqueeze.stats.multiplicity import adjusted
 
 MIN_ROWS = 8
@@ -114,6 +115,8 @@ def _figure(name: str, value: float, influence: np.ndarray, pairs: int, codes: n
         return ValidityFigure(name, value, None, None, None, None, pairs, n, count)
     totals = np.bincount(codes, weights=influence) / n
     se = math.sqrt(count / (count - 1) * float(np.sum(totals**2)))
+    if count < FEW_CLUSTERS:  # their spread may be small by luck: never less than that of independent rows
+        se = max(se, math.sqrt(float(np.sum(influence**2)) / (n * (n - 1))))
     if se < 1e-12:  # the same with whichever cluster: that says nothing about others
         return ValidityFigure(name, value, None, None, None, None, pairs, n, count)
     half = -float(stdtrit(count - 1, 0.025)) * se
