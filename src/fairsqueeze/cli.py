@@ -158,16 +158,9 @@ def study_check(file: Annotated[Path, typer.Argument(metavar="FILE.yaml")], as_j
     from fairsqueeze.study.study import Study
 
     study = Study.from_file(file)
-    found = {
-        "study": study.name,
-        "variants": len(plan(study).variants),
-        "evaluations": [str(s) for s in study.evaluations()],
-    }
-    _show(
-        found,
-        as_json,
-        lambda v: f"{file} is in order: {v['variants']} variants, {len(v['evaluations'])} evaluations each.",
-    )
+    asked = {model: [str(spec) for spec in study.evaluations(model)] for model in study.models}
+    found = {"study": study.name, "variants": len(plan(study).variants), "evaluations": asked}
+    _show(found, as_json, lambda v: _terminal().check_text(file, v))
 
 
 @study_app.command("plan")

@@ -44,6 +44,40 @@ def test_lists_span_a_grid_and_only_seeded_methods_run_once_per_seed(tmp_path: P
     assert len({v.id for v in made.variants}) == 6
 
 
+OVERRIDDEN = (
+    GOOD.replace("[folder/a]", "[folder/a, folder/b]")
+    + "overrides:\n  folder/b: {measures: [weat], tasks: [], pipelines: [[{rtn: {bits: 4}}]]}\n"
+)
+
+
+def test_a_model_may_be_compressed_and_asked_otherwise_than_the_others(tmp_path: Path) -> None:
+    study = Study.from_file(written(tmp_path, OVERRIDDEN))
+    assert [spec.name for spec in study.evaluations("folder/a")] == ["perplexity", "stereoset.causal"]
+    assert [spec.name for spec in study.evaluations("folder/b")] == ["weat"]
+    assert [v.label for v in plan(study).of("folder/b")] == ["dense", "reference: random", "rtn 4 bits"]
+    assert len(plan(study).of("folder/a")) == 6
+    assert (study.limit_for("folder/a"), study.limit_for("folder/b")) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("folder/b: {", "folder/c: {", "'folder/c' is no model of this study"),
+        ("[weat]", "[waet]", "weat"),
+        ("bits: 4", "bits: 40", "[2, 8]"),
+        ("tasks: []", "task: []", "task"),
+    ],
+)
+def test_what_is_wrong_in_an_override_is_said_with_its_line(
+    tmp_path: Path, before: str, after: str, says: str
+) -> None:
+    path = written(tmp_path, OVERRIDDEN.replace(before, after))
+    with pytest.raises(StudyError) as caught:
+        Study.from_file(path)
+    assert f"{path}, line 13:" in caught.value.message
+    assert says in str(caught.value)
+
+
 def test_the_plan_is_pure_and_repeatable(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     assert plan(Study.from_file(path)) == plan(Study.from_file(path))

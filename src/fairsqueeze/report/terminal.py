@@ -31,6 +31,13 @@ def study_text(results: Any, document: dict[str, Any]) -> Any:
     return Group(summary_table(results), *failed, f"Report: {document['report']}")
 
 
+def check_text(file: Any, document: dict[str, Any]) -> str:
+    """That a study file is in order, and how much it asks for."""
+    each = sorted({len(asked) for asked in document["evaluations"].values()})
+    count = " or ".join(map(str, each))
+    return f"{file} is in order: {document['variants']} variants, {count} evaluations each."
+
+
 def status_text(document: dict[str, Any]) -> Any:
     """The variants of a study, and how many of them are finished."""
     return Group(listing(document["variants"]), f"{document['finished']} of {document['total']} variants are finished.")

@@ -54,8 +54,8 @@ class Plan:
 def plan(study: Study) -> Plan:
     """The variants of `study`, each once: a pipeline without a seeded method runs for the first seed only."""
     found: dict[str, PlannedVariant] = {}
-    grid = study.grid()
     for model in study.models:
+        grid = study.grid(model)
         each = [PlannedVariant(model)]
         each += [PlannedVariant(model, reference=one, seed=study.seeds[0]) for one in study.references]
         each += [PlannedVariant(model, steps, seed) for steps in grid for seed in _seeds(steps, study.seeds)]
@@ -69,8 +69,12 @@ def _seeds(steps: Sequence[Spec], seeds: Sequence[int]) -> Sequence[int]:
 
 
 def _step_label(step: Spec) -> str:
+    """Name and settings of a step, without those that stand at their default."""
+    known = methods.get(step.name).settings
     parts = []
     for key, value in step.parameters.items():
+        if not known[key].required and value == known[key].default:
+            continue
         if key in ("sparsity", "share"):
             parts.append(f"{100 * value:g} %")
         elif key == "bits":

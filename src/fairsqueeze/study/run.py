@@ -91,11 +91,12 @@ def _prepare(this: _Run, model: str) -> list[Evaluation]:
     from fairsqueeze.models.load import kind_of
 
     study = this.plan.study
-    return prepare(study.evaluations(), kind_of(model), limit=study.limit, seed=study.seeds[0])
+    return prepare(study.evaluations(model), kind_of(model), limit=study.limit_for(model), seed=study.seeds[0])
 
 
 def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: Outcome) -> None:
     """Score the dense model, then everything made from it, paired with it."""
+    this = replace(this, options=replace(this.options, limit=this.plan.study.limit_for(model)))
     variants = this.plan.of(model)
     keys = {v.id: variant_key(v, evaluations, this.options) for v in variants}
     pending = [v for v in variants if this.store.read_document(f"variants/{keys[v.id]}") is None]

@@ -20,13 +20,29 @@ from fairsqueeze.study.evaluation import declared_of, spec_of
 REFERENCES = ("random", "constant", "destroyed")
 
 
+Pipelines = list[list[dict[str, dict[str, Any] | None]]]
+Names = list[str | dict[str, dict[str, Any] | None]]
+
+
+class Override(BaseModel):
+    """What one model is compressed and asked by instead; what is not given is the study's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipelines: Pipelines | None = None
+    measures: Names | None = None
+    tasks: Names | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+
 class Study(BaseModel):
     """What to run.
 
     `models`: references. `pipelines`: each a list of compression steps `{method: {setting: value or list}}`; lists span
     a grid, and the dense model is always included. `references`: reference rows to score beside every model, of
     random, constant, destroyed. `measures`, `tasks`: names, or `{name: {setting: value}}`. `seeds`: one run of every
-    seeded method each; the first also draws the sample. `limit`: a seeded, stratified sample of items.
+    seeded method each; the first also draws the sample. `limit`: a seeded, stratified sample of items. `overrides`: by
+    model, what replaces `pipelines`, `measures`, `tasks` or `limit` for it (models of another kind answer other things).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,12 +50,13 @@ class Study(BaseModel):
     name: str
     description: str = ""
     models: list[str] = Field(min_length=1)
-    pipelines: list[list[dict[str, dict[str, Any] | None]]] = Field(default_factory=list)
+    pipelines: Pipelines = Field(default_factory=list)
     references: list[str] = Field(default_factory=list)
-    measures: list[str | dict[str, dict[str, Any] | None]] = Field(default_factory=list)
-    tasks: list[str | dict[str, dict[str, Any] | None]] = Field(default_factory=list)
+    measures: Names = Field(default_factory=list)
+    tasks: Names = Field(default_factory=list)
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     limit: int | None = Field(default=None, ge=1)
+    overrides: dict[str, Override] = Field(default_factory=dict)
     dtype: str = "float32"
     device: str = "cpu"
 
@@ -67,13 +84,22 @@ class Study(BaseModel):
         study._check_names(path, root)
         return study
 
-    def grid(self) -> list[tuple[Spec, ...]]:
-        """Every pipeline with its lists spanned, as method specs with checked settings, in the order of the file."""
-        return [variant for pipeline in self.pipelines for variant in _span(pipeline)]
+    def grid(self, model: str) -> list[tuple[Spec, ...]]:
+        """Every pipeline of `model` with its lists spanned, as specs with checked settings, in the order of the file."""
+        return [variant for pipeline in self._for(model, "pipelines") for variant in _span(pipeline)]
 
-    def evaluations(self) -> list[Spec]:
-        """Tasks, then measures, as specs."""
-        return [*map(spec_of, self.tasks), *map(spec_of, self.measures)]
+    def evaluations(self, model: str) -> list[Spec]:
+        """The tasks of `model`, then its measures, as specs."""
+        return [*map(spec_of, self._for(model, "tasks")), *map(spec_of, self._for(model, "measures"))]
+
+    def limit_for(self, model: str) -> int | None:
+        """How many items of each measure `model` is asked; None is all."""
+        limit: int | None = self._for(model, "limit")
+        return limit
+
+    def _for(self, model: str, field: str) -> Any:
+        own = getattr(self.overrides.get(model), field, None)
+        return getattr(self, field) if own is None else own
 
     def _check_names(self, path: Path, root: yaml.Node) -> None:
         """Every name, setting and range, each error with its line."""
@@ -81,16 +107,26 @@ class Study(BaseModel):
             if one not in REFERENCES:
                 message = f"{one!r} is no reference row."
                 raise _at(path, root, ("references", index), message, f"Use {', '.join(REFERENCES)}.")
-        for part in ("tasks", "measures"):
-            for index, value in enumerate(getattr(self, part)):
-                with _lines(path, root, (part, index)):
-                    spec = spec_of(value)
-                    checked_settings(declared_of(spec, part.removesuffix("s")), spec.parameters)
-        for index, pipeline in enumerate(self.pipelines):
-            with _lines(path, root, ("pipelines", index)):
-                for variant in _span(pipeline):
-                    for step in variant:
-                        checked_settings(methods.get(step.name), step.parameters)
+        _check_part(self, path, root, ())
+        for model, override in self.overrides.items():
+            if model not in self.models:
+                known = f"Models: {', '.join(self.models)}."
+                raise _at(path, root, ("overrides", model), f"{model!r} is no model of this study.", known)
+            _check_part(override, path, root, ("overrides", model))
+
+
+def _check_part(part: Study | Override, path: Path, root: yaml.Node, place: tuple[Any, ...]) -> None:
+    """Names and settings of the tasks, measures and pipelines of a study, or of what replaces them for a model."""
+    for role in ("task", "measure"):
+        for index, value in enumerate(getattr(part, f"{role}s") or ()):
+            with _lines(path, root, (*place, f"{role}s", index)):
+                spec = spec_of(value)
+                checked_settings(declared_of(spec, role), spec.parameters)
+    for index, pipeline in enumerate(part.pipelines or ()):
+        with _lines(path, root, (*place, "pipelines", index)):
+            for variant in _span(pipeline):
+                for step in variant:
+                    checked_settings(methods.get(step.name), step.parameters)
 
 
 def _span(pipeline: Sequence[Mapping[str, Mapping[str, Any] | None]]) -> list[tuple[Spec, ...]]:
