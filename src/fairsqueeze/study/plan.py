@@ -69,11 +69,11 @@ def _seeds(steps: Sequence[Spec], seeds: Sequence[int]) -> Sequence[int]:
 
 
 def _step_label(step: Spec) -> str:
-    """Name and settings of a step, without those that stand at their default."""
+    """Name, amount and whatever else does not stand at its default."""
     known = methods.get(step.name).settings
     parts = []
     for key, value in step.parameters.items():
-        if not known[key].required and value == known[key].default:
+        if key not in ("sparsity", "share", "bits") and not known[key].required and value == known[key].default:
             continue
         if key in ("sparsity", "share"):
             parts.append(f"{100 * value:g} %")
