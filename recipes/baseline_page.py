@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from generated_part import put
+
 PAGE = Path(__file__).parent.parent / "docs" / "baseline.md"
 SHOWN = {
     "crows_pairs": [
@@ -110,47 +112,20 @@ def pruned(out: Path) -> list[str]:
     return lines
 
 
-def sampled(study: Path) -> list[str]:
-    """The models of the first-light study, on its sample of items."""
-    found = sorted((json.loads(p.read_text()) for p in (study / "variants").glob("*.json")), key=lambda d: d["order"])
-    items = {
-        e["measure"]: e["n"] for e in found[0]["audit"]["estimates"] if e["axis"] is None and e["statistic"] == "ss"
-    }
-    n = next(iter(items.values()))
-    lines = [
-        f"On the seeded, stratified sample of {n} StereoSet items and as many CrowS-Pairs pairs that `make demo` uses; perplexity on the "
-        "package's own text. With so few items the intervals are wide; that is part of the reading.\n",
-        "| measure | statistic | " + " | ".join(d["label"] for d in found) + " |",
-        "|---|---|" + "---|" * len(found),
-    ]
-    for measure, statistic in COMPARED:
-        cells = [cell(d["audit"], measure, statistic) for d in found]
-        lines.append(f"| {measure} | `{statistic}` | " + " | ".join(cells) + " |")
-    return lines
-
-
-def main(out: Path, study: Path | None) -> None:
+def main(out: Path) -> None:
     document = read(out / "crows_pairs")
     machine, libraries = document["provenance"]["machine"], document["provenance"]["libraries"]
     lines = [
-        "# Baseline figures\n",
-        "SmolLM2-135M-Instruct (`builtin:smollm2-135m`, 134,515,008 parameters, float32, dequantised from Q4_1) in full, measured by",
-        "`recipes/baseline.py` and written by `recipes/baseline_page.py`. Perplexity is on WikiText-2's raw test split, 64 seeded windows of 256",
-        "tokens with 256 tokens of context.\n",
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; torch {libraries['torch']}, transformers "
-        f"{libraries['transformers']}. Other work ran on the machine at the same time, so the times are upper bounds. Checkpoint "
-        f"`{document['model']['id']}`.\n",
+        f"{libraries['transformers']}. Checkpoint `{document['model']['id']}`.\n",
         "## The dense model\n",
         *full(out),
         *axes(out),
         "## What pruning does, and what the scores say of it\n",
-        *(pruned(out) if study is None else sampled(study)),
+        *pruned(out),
     ]
-    reading = PAGE.with_name("baseline-reading.md")
-    if reading.exists():
-        lines += ["", reading.read_text(encoding="utf-8")]
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    put(PAGE, "measurements", lines)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(Path(sys.argv[1]))
