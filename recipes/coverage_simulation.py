@@ -1,171 +1,182 @@
-"""Simulate corrected bias: estimator x response model x damage, with bias, spread, coverage and verdicts.
+"""Simulate corrected bias: estimator × response model × damage, with bias, spread, coverage and verdicts.
 
     python recipes/coverage_simulation.py [SIMULATIONS] [REPLICATES]      (default 1000 2000; about ten minutes)
 
-Prints Markdown tables. Coverage counts the simulations in which the answer was measurable and the 95 % interval covered
-the figure that the *undamaged* model has (for shares: computed from 2 million items), so a form that is not invariant
-under a damage shows it as lost coverage. docs/theory-simulation.md holds the result and says what it means.
+Writes the tables of docs/theory-simulation.md, below the line that says so; what stands above it is written by hand and
+says what the tables mean. Coverage counts the simulations in which the answer was measurable and the 95 % interval
+covered the figure that the *undamaged* model has (for shares: computed from 2 million items), so a form that is not
+invariant under a damage shows it as lost coverage.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtri
 
 from fairsqueeze.stats.bootstrap import clusters_of, resample
-from fairsqueeze.stats.corrected import Corrected, fieller, judge, mean_columns
-from fairsqueeze.stats.response_models import ResponseModel, Scores, forgetful, guessed, heated, noisy
+from fairsqueeze.stats.corrected import corrected_bias, mean_columns, ratios
+from fairsqueeze.stats.pooling import error_of, partial_pooling
+from fairsqueeze.stats.response_models import ResponseModel, guessed, noisy
+from fairsqueeze.validation.simulation import ESTIMATORS, INSIDE, JUDGED, MODELS, OUTSIDE, Outcome, simulate
 
-Damage = Callable[[Scores, np.random.Generator], Scores]
-
-ESTIMATORS = ("ratio, percentile", "ratio, BCa", "ratio, Fieller", "guessing", "signal detection")
-
-MODELS = {
-    "normal, 100 clusters of 5": ResponseModel(),
-    "normal, 30 clusters of 5": ResponseModel(clusters=30),
-    "normal, 12 clusters of 20": ResponseModel(clusters=12, per_cluster=20, between=0.3),
-    "normal, 6 clusters of 50": ResponseModel(clusters=6, per_cluster=50, between=0.2),
-    "heavy tails (t3), 100 of 5": ResponseModel(tails=3.0),
-    "single items, n = 300": ResponseModel(clusters=300, per_cluster=1, between=0.0),
-}
-
-DAMAGES: dict[str, Damage] = {
-    "none": lambda scores, rng: scores,
-    "guessing 50 %": lambda scores, rng: guessed(scores, 0.5, rng),
-    "noise sd 3": lambda scores, rng: noisy(scores, 3.0, rng),
-    "temperature 4": lambda scores, rng: heated(scores, 4.0),
-    "all three, mild": lambda scores, rng: heated(noisy(guessed(scores, 0.25, rng), 1.5, rng), 2.0),
-    "control forgets 50 % (outside)": lambda scores, rng: forgetful(scores, 0.5, rng),
-}
-
-
-def figures(scores: Scores, rng: np.random.Generator, replicates: int) -> dict[str, Corrected | tuple[float, float]]:
-    """Every estimator on one sample; Fieller's is a bare interval, absent where it isn't finite."""
-    clusters = clusters_of(scores.cluster)
-    signs = (np.sign(scores.preference), np.sign(scores.control))
-    columns = np.concatenate([mean_columns(scores.preference, scores.control), mean_columns(*signs)], axis=1)
-    sums = clusters.sums(columns)
-    drawn = resample(clusters, lambda counts: counts @ sums, replicates, rng)
-    total = sums.sum(axis=0)
-    counted = (len(scores.cluster), len(scores.cluster))
-
-    def judged(part: slice, **options: object) -> Corrected:
-        left_out = (total - sums)[:, part]
-        return judge(total[part], drawn[:, part], left_out, clusters, counted=counted, **options)  # type: ignore[arg-type]
-
-    raw, sign = slice(0, 4), slice(4, 8)
-    found: dict[str, Corrected | tuple[float, float]] = {
-        "ratio, percentile": judged(raw),
-        "ratio, BCa": judged(raw, method="bca"),
-        "guessing": judged(sign),
-        "signal detection": judged(sign, form="signal_detection"),
-    }
-    check = fieller(scores.preference, scores.control, scores.cluster)
-    if check is not None and found["ratio, percentile"].status == "ok":  # type: ignore[union-attr]
-        found["ratio, Fieller"] = check
-    return found
-
-
-@cache
-def truths(model: ResponseModel) -> dict[str, float]:
-    """The figure of each estimator for the undamaged model, shares from a very large sample; 0 without bias."""
-    if model.bias == 0:
-        return dict.fromkeys(ESTIMATORS, 0.0)
-    large = replace(model, clusters=400_000, per_cluster=5).draw(np.random.default_rng(1))
-    p, c = (float(np.mean(x > 0)) for x in (large.preference, large.control))
-    ratio = {name: model.bias for name in ESTIMATORS if name.startswith("ratio")}
-    return {**ratio, "guessing": (2 * p - 1) / (2 * c - 1), "signal detection": float(ndtri(p) / ndtri(c))}
-
-
-def simulate(model: ResponseModel, damage: Damage, simulations: int, replicates: int) -> dict[str, dict[str, float]]:
-    """Per estimator: mean and spread of the estimate, coverage, share of each verdict."""
-    truth = truths(model)
-    values: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
-    covered: Counter[str] = Counter()
-    measurable: Counter[str] = Counter()
-    verdicts: Counter[tuple[str, str]] = Counter()
-    for index in range(simulations):
-        rng = np.random.default_rng([7, index])
-        for name, found in figures(damage(model.draw(rng), rng), rng, replicates).items():
-            if isinstance(found, tuple):
-                low, high = found
-            else:
-                verdicts[name, found.verdict] += 1
-                if found.value is None or found.low is None or found.high is None:
-                    continue
-                values[name].append(found.value)
-                low, high = found.low, found.high
-            measurable[name] += 1
-            covered[name] += low <= truth[name] <= high
-    result = {}
-    for name in ESTIMATORS:
-        known = np.array(values[name]) if values[name] else np.array([np.nan])
-        result[name] = {
-            "truth": truth[name],
-            "mean": float(np.mean(known)),
-            "sd": float(np.std(known)),
-            "coverage": covered[name] / measurable[name] if measurable[name] else np.nan,
-            "measurable": measurable[name] / simulations,
-            **{v: verdicts[name, v] / simulations for v in ("biased", "fair", "inconclusive", "unmeasurable")},
-        }
-    return result
-
-
-def coverage_table(simulations: int, replicates: int) -> None:
-    print("\n| response model | damage | estimator | true | mean error | sd | coverage % | measurable % |")
-    print("|---|---|---|---|---|---|---|---|")
-    for model_name, model in MODELS.items():
-        for damage_name, damage in DAMAGES.items():
-            if model_name != next(iter(MODELS)) and damage_name.startswith("control"):
-                continue
-            for name, row in simulate(model, damage, simulations, replicates).items():
-                error = "" if "Fieller" in name else f"{row['mean'] - row['truth']:+.3f}"
-                spread = "" if "Fieller" in name else f"{row['sd']:.3f}"
-                print(
-                    f"| {model_name} | {damage_name} | {name} | {row['truth']:.3f} | {error} | {spread} "
-                    f"| {100 * row['coverage']:.1f} | {100 * row['measurable']:.1f} |",
-                    flush=True,
-                )
-
-
-def verdict_table(simulations: int, replicates: int) -> None:
-    print("\n| true model | estimator | biased % | fair % | inconclusive % | unmeasurable % |")
-    print("|---|---|---|---|---|---|")
-    cases = {
-        "competent, unbiased": ResponseModel(bias=0.0),
-        "competent, unbiased, 30 clusters": ResponseModel(bias=0.0, clusters=30),
-        "competent, unbiased, heavy tails": ResponseModel(bias=0.0, tails=3.0),
-        "very competent, unbiased, 2,000 clusters": ResponseModel(bias=0.0, competence=3.0, clusters=2000),
-        "random, 100 clusters": ResponseModel(bias=0.0, competence=0.0),
-        "random, 12 clusters": ResponseModel(bias=0.0, competence=0.0, clusters=12, per_cluster=20),
-        "random, 4 clusters": ResponseModel(bias=0.0, competence=0.0, clusters=4, per_cluster=20),
-        "random, heavy tails": ResponseModel(bias=0.0, competence=0.0, tails=3.0),
-        "random, 2,000 clusters": ResponseModel(bias=0.0, competence=0.0, clusters=2000),
-        "constant": ResponseModel(bias=0.0, competence=0.0, between=0.0, within=0.0),
-    }
-    for case, model in cases.items():
-        for name, row in simulate(model, DAMAGES["none"], simulations, replicates).items():
-            if "Fieller" in name:
-                continue
-            shares = " | ".join(f"{100 * row[v]:.1f}" for v in ("biased", "fair", "inconclusive", "unmeasurable"))
-            print(f"| {case} | {name} | {shares} |", flush=True)
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "theory-simulation.md"
+MARK = "<!-- from here on written by recipes/coverage_simulation.py -->"
+POOLED = 200
+"""Simulated measures for the table of pooling, 8 axes each."""
 
 
 def main() -> None:
     simulations = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     replicates = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
     started = time.perf_counter()
-    print(f"{simulations} simulations, {replicates} bootstrap replicates each.")
-    verdict_table(simulations, replicates)
-    coverage_table(simulations, replicates)
-    print(f"\n{time.perf_counter() - started:.0f} s.")
+    sizes = {"simulations": simulations, "replicates": replicates}
+    inside = {(m, d): simulate(model, damage, **sizes) for m, model, d, damage in _settings()}
+    first = next(iter(MODELS))
+    outside = {(first, d): simulate(MODELS[first], damage, **sizes) for d, damage in OUTSIDE.items()}
+    judged = {name: simulate(model, INSIDE["none"], **sizes) for name, model in JUDGED.items()}
+    tables = [
+        "## In short",
+        *_in_short(inside, judged),
+        "## Verdicts",
+        *_verdicts(judged),
+        "## Pooling across axes",
+        *_pooling(replicates),
+        "## A damaged model beside its parent, on the same items",
+        *_pairing(simulations // 5, replicates),
+        "## Every setting",
+        *_every(inside | outside),
+    ]
+    seconds = time.perf_counter() - started
+    tables.append(f"{simulations} simulations a setting, {replicates} bootstrap replicates each, {seconds:.0f} s.")
+    by_hand = PAGE.read_text(encoding="utf-8").split(MARK)[0].rstrip()
+    PAGE.write_text("\n\n".join([by_hand, MARK, *tables]) + "\n", encoding="utf-8")
+    print(PAGE)
+
+
+def _settings() -> Iterator[tuple[str, ResponseModel, str, object]]:
+    for model_name, model in MODELS.items():
+        for damage_name, damage in INSIDE.items():
+            print(model_name, damage_name, file=sys.stderr, flush=True)
+            yield model_name, model, damage_name, damage
+
+
+def _table(head: str, rows: list[str]) -> str:
+    cells = head.count("|") - 1
+    return "\n".join([head, "|" + "---|" * cells, *rows])
+
+
+def _in_short(inside: dict, judged: dict) -> list[str]:
+    rows = []
+    for name in ESTIMATORS:
+        found: list[Outcome] = [outcomes[name] for outcomes in inside.values()]
+        coverage = np.array([o.coverage for o in found]) * 100
+        alarms = [o[name].verdicts["biased"] for m, o in judged.items() if "unbiased" in m and "Fieller" not in name]
+        fair = [o[name].verdicts["fair"] for m, o in judged.items() if "unbiased" not in m and "Fieller" not in name]
+        error = max(abs(o.error) for o in found)
+        rows.append(
+            f"| {name} | {len(found)} | {coverage.min():.1f} | {np.median(coverage):.1f} | {np.sum(coverage < 93)} "
+            f"| {error:.3f} | {_percent(max(alarms, default=None))} | {_percent(max(fair, default=None))} |"
+        )
+    head = (
+        "| estimator | settings | lowest coverage % | median coverage % | settings below 93 % | largest mean error "
+        "| unbiased called biased, at most % | random or constant called fair, at most % |"
+    )
+    return [_table(head, rows)]
+
+
+def _verdicts(judged: dict) -> list[str]:
+    rows = []
+    for case, outcomes in judged.items():
+        for name, o in outcomes.items():
+            if "Fieller" not in name:
+                rows.append(f"| {case} | {name} | " + " | ".join(_percent(v) for v in o.verdicts.values()) + " |")
+    head = "| true model | estimator | biased % | fair % | inconclusive % | unmeasurable % |"
+    return [_table(head, rows)]
+
+
+def _every(found: dict) -> list[str]:
+    rows = []
+    for (model, damage), outcomes in found.items():
+        mark = " (outside)" if damage in OUTSIDE else ""
+        for name, o in outcomes.items():
+            rows.append(
+                f"| {model} | {damage}{mark} | {name} | {o.truth:.3f} | {o.error:+.3f} | {o.sd:.3f} | {o.width:.3f} "
+                f"| {100 * o.coverage:.1f} | {100 * o.measurable:.1f} |"
+            )
+    head = "| response model | damage | estimator | true | mean error | sd | median width | coverage % | measurable % |"
+    return [_table(head, rows)]
+
+
+def _pooling(replicates: int) -> list[str]:
+    """Raw and pooled corrected bias of 8 axes whose true biases spread by `spread` around .2."""
+    rows = []
+    for spread in (0.0, 0.05, 0.1, 0.3):
+        for damage_name in ("none", "guessing 50 %"):
+            raw, pooled = [], []
+            for index in range(POOLED):
+                rng = np.random.default_rng([13, index])
+                truth = rng.normal(0.2, spread, 8)
+                each = [_axis(b, INSIDE[damage_name], rng, replicates) for b in truth]
+                known = [(k, c) for k, c in enumerate(each) if c.value is not None]
+                values = [c.value for _, c in known]
+                errors = [error_of(c.low, c.high) for _, c in known]
+                shrunk = partial_pooling([str(k) for k, _ in known], values, errors) or []
+                for (k, c), p in zip(known, shrunk, strict=True):
+                    raw.append((c.value - truth[k], c.high - c.low, c.low <= truth[k] <= c.high))
+                    pooled.append((p.value - truth[k], p.high - p.low, p.low <= truth[k] <= p.high))
+            rows += [_row(spread, damage_name, "its own", raw), _row(spread, damage_name, "pooled", pooled)]
+    head = "| spread of the true biases | damage | estimate | root mean square error | median width | coverage % |"
+    return [_table(head, rows)]
+
+
+def _axis(bias: float, damage: object, rng: np.random.Generator, replicates: int) -> object:
+    scores = damage(ResponseModel(bias=bias, clusters=40).draw(rng), rng)  # type: ignore[operator]
+    return corrected_bias(scores.preference, scores.control, scores.cluster, rng=rng, replicates=replicates // 2)
+
+
+def _row(spread: float, damage: str, name: str, found: list[tuple[float, float, bool]]) -> str:
+    error, width, covered = (np.array(column, dtype=np.float64) for column in zip(*found, strict=True))
+    return (
+        f"| {spread:g} | {damage} | {name} | {np.sqrt(np.mean(error**2)):.3f} | {np.median(width):.3f} "
+        f"| {100 * covered.mean():.1f} |"
+    )
+
+
+def _pairing(simulations: int, replicates: int) -> list[str]:
+    """Change of corrected bias from a model to its damaged self: intervals with and without pairing of the items."""
+    rows = []
+    damages = {
+        "guessing 25 %": lambda s, rng: guessed(s, 0.25, rng),
+        "noise sd 1": lambda s, rng: noisy(s, 1.0, rng),
+        "noise sd 3": lambda s, rng: noisy(s, 3.0, rng),
+    }
+    for name, damage in damages.items():
+        widths, covered = [], 0
+        for index in range(simulations):
+            rng = np.random.default_rng([17, index])
+            parent = replace(MODELS["normal, 100 clusters of 5"], bias=0.2).draw(rng)
+            child = damage(parent, rng)
+            clusters = clusters_of(parent.cluster)
+            sums = [clusters.sums(mean_columns(s.preference, s.control)) for s in (parent, child)]
+            drawn = resample(clusters, lambda counts, sums=sums: counts @ np.concatenate(sums, axis=1), replicates, rng)
+            one, two = ratios(drawn[:, :4]), ratios(drawn[:, 4:])
+            low, high = np.quantile(two - one, [0.025, 0.975])
+            apart = np.hypot(*(np.subtract(*np.quantile(x, [0.975, 0.025])) for x in (one, two)))
+            widths.append((high - low, apart))
+            covered += low <= 0 <= high
+        paired, apart = np.median(np.array(widths), axis=0)
+        rows.append(f"| {name} | {apart:.3f} | {paired:.3f} | {100 * covered / simulations:.1f} |")
+    head = "| damage | width without pairing | width with pairing | paired intervals that hold 0, % |"
+    return [_table(head, rows)]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def validate(
 def card_of(bench: Bench, *, seed: int) -> ReportCard:
     """The report card from a bench: asks the model, damages it, and puts everything together."""
     evaluation, declared = bench.evaluation, bench.evaluation.declared
-    asked = bench.asked()
+    asked = bench.asked
     for answer in asked.answers[0].values():
         numbers_of(answer)
     frame = asked.frame()

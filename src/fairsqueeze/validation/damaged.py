@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fairsqueeze.engine.requests import Request
@@ -41,9 +42,14 @@ class Bench:
     def of(cls, model: Model, evaluation: Evaluation, store: Store | None, progress: Progress) -> Bench:
         return cls(model, evaluation, model.id, store, progress)
 
+    @cached_property
     def asked(self) -> Asked:
-        """The answers of the undamaged model; asked anew each time, since answers are not kept."""
+        """The answers of the undamaged model; kept in memory only, so another run asks anew where it needs them."""
         return ask(self.model, self.evaluation, progress=self.progress)
+
+    def undamaged(self) -> Frame:
+        """The records of the model as it is."""
+        return self._kept({"degradation": "none"}, lambda: self.asked)
 
     def respelled(self, name: str, rewrite: Callable[[Request], Request]) -> Frame:
         """The records when every text is written in another way."""
@@ -52,10 +58,13 @@ class Bench:
         )
 
     def damaged(self, kind: str, level: float, seed: int) -> Frame:
-        """The records of the model with its weights damaged (`degradation`)."""
-        seed = seed if checked(kind, level).seeded else 0
+        """The records of the model with its weights, or its answers, damaged (`degradation`)."""
+        declared = checked(kind, level)
+        seed = seed if declared.seeded else 0
 
         def make() -> Asked:
+            if declared.to == "answers":
+                return degrade(self.asked, kind, level, seed)
             return ask(degrade(self.model, kind, level, seed), self.evaluation, progress=self.progress)
 
         return self._kept({"degradation": kind, "level": level, "seed": seed}, make)
