@@ -75,8 +75,8 @@ def full(out: Path) -> list[str]:
         lines += [f"| `{s}` | {cell(document, m, s)} |" for m, s in wanted]
         speed = engine["tokens_asked"] / engine["seconds"]
         lines += [
-            f"\n{n[wanted[0][0]]:,} items; {timing['wall_s']:.0f} s wall, {timing['cpu_s']:.0f} s CPU from the command to "
-            f"its end, {timing['peak_gib']:.2f} GiB peak. Scoring alone: {engine['seconds']:.0f} s for "
+            f"\n{n[wanted[0][0]]:,} items; {timing['wall_s']:.0f} s wall, {timing['cpu_s']:.0f} s CPU from the command "
+            f"to its end, {timing['peak_gib']:.2f} GiB peak. Scoring alone: {engine['seconds']:.0f} s for "
             f"{engine['tokens_asked']:,} tokens asked, of which {engine['tokens_forwarded']:,} went through the model "
             f"({speed:.0f} tokens asked per second).\n"
         ]

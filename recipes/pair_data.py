@@ -13,7 +13,7 @@ MNLI_HELD_OUT = 2500
 
 
 def nli(data: Path) -> tuple[list[Pair], list[Pair]]:
-    """(training, held out): held out are 2,500 MNLI matched items, drawn by seed 0, with all pairs of their premises."""
+    """(training, held out): 2,500 MNLI matched items are held out, by seed 0; their premises are never trained on."""
     mnli = _mnli(data)
     chosen = set(np.random.default_rng(0).choice(len(mnli), MNLI_HELD_OUT, replace=False).tolist())
     held_out = [pair for k, pair in enumerate(mnli) if k in chosen]
