@@ -251,18 +251,18 @@ def short(seeds: dict[str, Any], alone: dict[str, Any], nine: dict[str, Any]) ->
     tested = [e for e in agreement(seeds, "spearman").values() if e["p_adjusted"] is not None]
     shown = sum(e["p_adjusted"] <= 0.05 and not e["low"] <= 0 <= e["high"] for e in tested)
     lines = [
-        f"With accuracy of a distilled student goes WEAT's gender bias ({interval(weat)}, rows: better models look more "
-        f"biased) and, the other way, Bias-NLI's race bias ({interval(race)}).",
+        f"With accuracy of a distilled student goes WEAT's gender bias ({interval(weat)}, rows: better models look "
+        f"more biased) and, the other way, Bias-NLI's race bias ({interval(race)}).",
         f"Measures whose randomness reward differs from 0 ({len(paid)} of {len(rewards)}, three teachers): {named}. "
         "Above 0, a student is paid for losing competence; of the others the intervals include 0.",
         f"The eight rankings of the checkpoints have a Krippendorff's α of {interval(ranking)} (rows; 1 would be full "
         "agreement). Different measures of one axis correlate more than one measure on different axes by "
         f"{interval(beyond)}: below 0, a score follows its instrument more than its axis.",
-        f"{alone['n']} rows are three teachers with their students. As independent rows they show much; as three families "
-        f"{shown} of {len(tested)} pairs of measures. The first reading speaks about these students only, the second about "
-        "other teachers too.",
-        f"Nine rows (study 1, mid-term) give {len(nine['findings']) or 'no'} findings. That is not evidence that pruning "
-        "does no harm.",
+        f"{alone['n']} rows are three teachers with their students. As independent rows they show much; as three "
+        f"families {shown} of {len(tested)} pairs of measures. The first reading speaks about these students only, the "
+        "second about other teachers too.",
+        f"Nine rows (study 1, mid-term) give {len(nine['findings']) or 'no'} findings. That is not evidence that "
+        "pruning does no harm.",
     ]
     return ["\n  ".join(textwrap.wrap(f"- {line}", 118)) for line in lines]
 

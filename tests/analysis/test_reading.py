@@ -111,6 +111,28 @@ def test_names_are_told_by_their_words():
     assert chance_of("perplexity", ["mnli"], percents) is None
 
 
+def test_costs_are_sizes_speeds_and_energies_but_no_effect_sizes_nor_settings():
+    table = {
+        "accuracy": [0.9, 0.8],
+        "weat_6": [1, 2],
+        "weat_7_effect_size": [0.1, 0.2],
+        "batch_size": [16, 32],
+        "hidden_size": [64, 128],
+        "size_mb": [10, 20],
+        "latency_ms": [3, 4],
+        "energy_joules": [5, 6],
+        "tokens_per_s": [7, 8],
+    }
+    points = checkpoints_of(read_table(table), Asked(measures=["weat_6"]))
+    assert {c.name: c.better for c in points.costs} == {
+        "size_mb": "lower",
+        "latency_ms": "lower",
+        "energy_joules": "lower",
+        "tokens_per_s": "higher",
+    }
+    assert any("Costs, by their names: size_mb (lower is better)" in c for c in points.choices)
+
+
 def test_what_was_detected_is_said():
     found = fairsqueeze.analyse(COLUMNS, replicates=100, chance=0.33)
     text = " ".join(found.points.choices)

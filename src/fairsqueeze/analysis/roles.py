@@ -59,13 +59,16 @@ def checkpoints_of(table: ResultTable, asked: Asked) -> Checkpoints:
     label_column, labels = labels_of_rows(table, {m.name for m in measures} | {performance.name if performance else ""})
     cluster_column, clusters = clusters_of_rows(table, asked.cluster, choices)
     parent = parents_of_rows(table, asked.parent, (label_column, labels), clusters if cluster_column else None, choices)
+    costs = _costs(table, names, performance)
+    if costs:
+        choices.append(f"Costs, by their names: {', '.join(f'{c.name} ({c.better} is better)' for c in costs)}.")
     found = Checkpoints(
         table.name,
         tuple(labels),
         performance,
         measures,
         tuple(_measure(table, name, asked, []) for name in sorted(_axis_names(table, names), key=_natural)),
-        _costs(table, names, performance),
+        costs,
         clusters,
         cluster_column,
         parent,
@@ -212,7 +215,7 @@ def _costs(table: ResultTable, names: Sequence[str], performance: Performance | 
     """At most one column of each kind of cost that varies."""
     taken = {*names, performance.name if performance else "", *table.about}
     free = [c for c in table.columns if c not in taken and table.is_numeric(c)]
-    free = [c for c in free if not {"batch", "hidden", "low", "high"} & set(words(c))]
+    free = [c for c in free if not ({"batch", "hidden", "low", "high"} | BIAS) & set(words(c))]
     found = []
     for wanted, better in COSTS.values():
         for column in (c for c in free if holds(c, wanted)):
