@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairsqueeze.assets.hub_file import PREFIX, hub_file
 from fairsqueeze.assets.locate import Located, locate
 from fairsqueeze.errors import AssetError, ModelError, StudyError, UnknownName
 from fairsqueeze.items import Item, sample
@@ -149,7 +150,7 @@ def _evaluation(
     for found in located.values():
         if found is not None:
             files.update(found.files)
-    items = call_with(one.items, files, settings=settings)
+    items = call_with(one.items, files, settings=_with_files(settings))
     _check_items(one, items)
     data = {
         name.rstrip("?"): found
@@ -158,6 +159,14 @@ def _evaluation(
     }
     chosen = sample(items, limit if one.limit_setting == "" else None, seed)
     return Evaluation(one, settings, tuple(chosen), len(items), _hash(chosen), data)
+
+
+def _with_files(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the files that they name on the hub as paths: the one way to the network from here."""
+    return {
+        name: str(hub_file(value)) if name.startswith("file") and str(value).startswith(PREFIX) else value
+        for name, value in settings.items()
+    }
 
 
 class _Files(dict[str, Path]):

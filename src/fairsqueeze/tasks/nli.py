@@ -121,10 +121,11 @@ def nli(
     `part` is "held_out", the 2,500 matched items that no built-in model was trained on, or "all" 9,815 of them. `file`
     names a file of your own instead (TSV, CSV, JSON Lines or the hub's Parquet, with sentence1, sentence2, gold_label
     or premise, hypothesis, label; numbers mean 0 entailment, 1 neutral, 2 contradiction); with `file_mismatched` beside
-    it the two are reported as matched and mismatched. Without a file there are no mismatched items: see nli.hard. Which
-    output means what is read from the model's config; where it does not say, `labels` names the
-    outputs in their order (entailment/neutral/contradiction). `accuracy_in_best_order` is the check: where it lies far
-    above accuracy, the config names the outputs wrongly. Rows hold probabilities, prediction and confidence.
+    it the two are reported as matched and mismatched. A file on the hub is named
+    hub:nyu-mll/glue@COMMIT/mnli/validation_matched-00000-of-00001.parquet. Without a file there are no mismatched
+    items: see nli.hard. Which output means what is read from the model's config; where it does not say, `labels` names
+    the outputs in their order (entailment/neutral/contradiction). `accuracy_in_best_order` is the check: where it lies
+    far above accuracy, the config names the outputs wrongly. Rows hold probabilities, prediction and confidence.
     """
     return row_of(item, answers, labels)
 

@@ -78,8 +78,9 @@ def sts(item: Item, answers: Mapping[str, Outputs], *, part: Part = "test", file
     """Semantic textual similarity: correlation of a regressor's output with human scores from 0 to 5 on STS-B.
 
     `part` is "test" (1,379 pairs), "dev" (1,500) or "train" (5,749); `file` names a file of your own instead (TSV, CSV,
-    JSON Lines or Parquet, with sentence1, sentence2 and score or label). Rows hold the raw output, neither clipped nor
-    scaled, and the human score. Correlations are null where all outputs are the same.
+    JSON Lines or Parquet, with sentence1, sentence2 and score or label; or one on the hub, hub:org/name@COMMIT/path).
+    Rows hold the raw output, neither clipped nor scaled, and the human score. Correlations are null where all outputs
+    are the same.
     """
     found = answers["pair"]
     answer = {"predicted": float(found.logits[0]), "gold": item.content["gold"]}

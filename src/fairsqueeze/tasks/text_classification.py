@@ -245,8 +245,8 @@ def text_classification_file(
     """Classification of the sentences or pairs in a file of your own: accuracy, F1, macro F1, Matthews' correlation.
 
     `file` is TSV, CSV, JSON Lines or Parquet with sentence1 and sentence2 (or sentence, or others that GLUE uses) and
-    label. Classes are its labels in alphabetical order; of two, F1 is that of the second. Outputs are matched with
-    them by their names in the model's config; where it has others, `labels` names the classes in the order of the
-    outputs, such as labels=0/1.
+    label, or one on the hub: hub:nyu-mll/glue@COMMIT/rte/validation-00000-of-00001.parquet. Classes are its labels in
+    alphabetical order; of two, F1 is that of the second. Outputs are matched with them by their names in the model's
+    config; where it has others, `labels` names the classes in the order of the outputs, such as labels=0/1.
     """
     return row_of(item, answers, labels)
