@@ -227,6 +227,29 @@ def study_status(
 
 
 @app.command()
+def analyse(
+    source: Annotated[str, typer.Argument(metavar="DIR|TABLE", help="A study's folder, or CSV, TSV, Parquet, XLSX.")],
+    performance: Annotated[
+        str | None, typer.Option("--performance", metavar="COLUMN", help="What says how good a model is; else found.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", metavar="COLUMN", help="A bias measure, repeatable; else found.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do the measures agree, do they only measure how good the model is, and which reward damage?
+
+    Example: fairsqueeze analyse results.csv --performance accuracy --measure weat --measure crows_pairs
+    """
+    from fairsqueeze.analysis.analyse import analyse as run_analysis
+    from fairsqueeze.report.analysis_text import analysis_text
+
+    with _stdout_for_result(as_json):
+        document = run_analysis(source, performance=performance, measures=measure or None).to_json()
+    _show(document, as_json, analysis_text)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an audit, a comparison or a study.")],
     format: Annotated[str, typer.Option("--format", help="html, latex, csv, figures or eee.")] = "html",

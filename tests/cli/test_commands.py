@@ -86,6 +86,28 @@ def test_a_study_runs_and_a_second_run_finds_everything(run: Callable, folder: P
     assert "4 of 4 variants are finished." in shown
 
 
+def test_a_table_of_results_is_analysed(run: Callable, tmp_path: Path) -> None:
+    rows = [f"m{k},{0.3 + 0.01 * k},{0.5 + 0.02 * k},{0.4 - 0.001 * (k % 3)}" for k in range(20)]
+    (tmp_path / "results.csv").write_text("\n".join(["model,accuracy,rising,flat", *rows]))
+    words = (
+        "analyse",
+        tmp_path / "results.csv",
+        "--performance",
+        "accuracy",
+        "--measure",
+        "rising",
+        "--measure",
+        "flat",
+    )
+    code, out, _ = run(*words, "--json")
+    assert code == 0
+    assert json.loads(out)["schema"] == "fairsqueeze.analysis/1"
+    assert "rising" in run(*words)[1]
+    code, out, err = run("analyse", tmp_path / "results.csv", "--performance", "acuracy")
+    assert (code, out) == (2, "")
+    assert "accuracy" in err
+
+
 @pytest.mark.parametrize(("what", "registry"), [("methods", methods), ("measures", measures), ("tasks", tasks)])
 def test_list_and_show_cover_everything_that_is_declared(run: Callable, what: str, registry: object) -> None:
     listed = json.loads(run("list", what, "--json")[1])
@@ -128,7 +150,7 @@ def test_an_interrupt_ends_with_130_and_says_how_to_go_on(
 
 
 def test_every_command_has_help_with_an_example(run: Callable) -> None:
-    for name in ("audit", "compress", "compare", "report", "list", "show", "fetch", "doctor"):
+    for name in ("audit", "compress", "compare", "analyse", "report", "list", "show", "fetch", "doctor"):
         code, out, _ = run(name, "--help")
         assert code == 0
         assert "Example: fairsqueeze" in " ".join(out.split())
