@@ -1,6 +1,6 @@
 """Damage real models in known ways and see what their bias measures say: published score against corrected bias.
 
-    python recipes/degradation.py [--limit 200] [--models smollm2 minilm] [--folder runs/degradation]
+    python recipes/degradation.py [--limit 200] [--models smollm2 minilm] [--measures NAME …] [--folder FOLDER]
 
 Writes docs/degradation.md and its curves. Every record is kept in the folder, so that the same command goes on where it
 stopped and computes nothing twice. A measure or model that is not there (yet) is left out and named on the page. What
@@ -62,6 +62,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     given.add_argument("--limit", type=int, default=200)
     given.add_argument("--models", nargs="+", default=list(ASKED), choices=list(ASKED))
+    given.add_argument("--measures", nargs="+", help="only these of the group's measures")
     given.add_argument("--folder", type=Path, default=Path("runs/degradation"))
     given.add_argument("--seed", type=int, default=0)
     options = given.parse_args()
@@ -69,6 +70,8 @@ def main() -> None:
     for group in options.models:
         for reference, asked in ASKED[group].items():
             for name, published in asked.items():
+                if options.measures and name not in options.measures:
+                    continue
                 try:
                     found.append(degraded(reference, name, published, options))
                 except (UnknownName, AssetError) as error:
@@ -104,8 +107,8 @@ def write_page(found: list[Found], left_out: list[str], options: argparse.Namesp
     lines += [
         "What bias measures say while a model breaks. Written by",
         "",
-        f"    python recipes/degradation.py --limit {options.limit} --models {' '.join(options.models)} "
-        f"--seed {options.seed}",
+        f"    python recipes/degradation.py --limit {options.limit} --seed {options.seed} "
+        f"--models {' '.join(options.models)} --measures {' '.join(one.measure for one in found)}",
         "",
         f"({options.limit} items of each measure, stratified by axis; 95 % intervals by cluster bootstrap). Damage:",
         "",
