@@ -25,6 +25,7 @@ def model(request: pytest.FixtureRequest) -> Model:
     return made(*request.param)
 
 
-@pytest.fixture(params=[m.name for m in methods if not m.removes])  # those that do: test_structured_contract.py
+# Those that remove: test_structured_contract.py; those that pack: test_packed.py.
+@pytest.fixture(params=[m.name for m in methods if not m.removes and not m.packs])
 def method(request: pytest.FixtureRequest) -> str:
     return request.param

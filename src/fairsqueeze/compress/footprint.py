@@ -12,6 +12,7 @@ from torch import Tensor
 from fairsqueeze.compress.encoding import dense_bytes, sparse_bytes, zstd_bytes
 from fairsqueeze.compress.flops import flops_per_token
 from fairsqueeze.compress.layers import LAYER_TYPES, typed_parameters
+from fairsqueeze.compress.packed import floats_of, inner_tensors, packed_bytes
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
 
@@ -29,9 +30,10 @@ def footprint(model: Model) -> dict[str, Any]:
         `parameters`, `nonzeros`, `zeros`, `sparsity` (share of zeros) of the whole model, tied weights once;
         `linear`: the same of the linear layers' weights (sparsity null if there are none);
         `layers`: the same by layer type (embedding, attention, feed_forward, norm, head, other), where present;
-        `dtype`: of most parameters, and `dtypes`: parameters by type;
-        `bytes_dense`: tensors as saved in safetensors, without its header of a few kB;
-        `bytes_sparse`: each tensor as bitmap and non-zero values, or dense where that is less;
+        `dtype`: of most parameters, and `dtypes`: parameters by type (of packed weights that of their codes);
+        `bytes_dense`: tensors as saved in safetensors, without its header of a few kB; of packed weights their codes
+            and scales;
+        `bytes_sparse`: each tensor as bitmap and non-zero values, or dense where that is less or weights are packed;
         `bytes_zstd`: of the dense bytes, level 3;
         `bits_per_weight`: each of the three × 8 / parameters;
         `flops_per_token`: `dense`, and `skipping_zeros` if zeros cost nothing (see `flops_per_token`);
@@ -45,12 +47,13 @@ def footprint(model: Model) -> dict[str, Any]:
     nonzeros: dict[int, int] = {}
     dense = sparse = 0
     for _, parameter, kind in typed_parameters(network):
-        left = int(torch.count_nonzero(parameter.detach()))
+        left = int(torch.count_nonzero(floats_of(parameter)))
         nonzeros[id(parameter)] = left
         counts[kind].update(parameters=parameter.numel(), nonzeros=left)
-        types[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
-        dense += dense_bytes(parameter)
-        sparse += sparse_bytes(parameter, left)
+        inner = inner_tensors(parameter)
+        types[str(inner[0].dtype).removeprefix("torch.")] += parameter.numel()
+        dense += packed_bytes(parameter)
+        sparse += sparse_bytes(parameter, left) if len(inner) == 1 else packed_bytes(parameter)
     for buffer in _saved_buffers(network):
         dense += dense_bytes(buffer)
         sparse += dense_bytes(buffer)
@@ -99,7 +102,7 @@ def _saved_buffers(network: Any) -> Iterator[Tensor]:
 
 
 def _saved(network: Any) -> Iterator[Tensor]:
-    """Every tensor that a checkpoint holds, tied ones once."""
+    """Every tensor that a checkpoint holds, tied ones once, packed ones taken apart."""
     for _, parameter in network.named_parameters():
-        yield parameter.detach()
+        yield from inner_tensors(parameter)
     yield from _saved_buffers(network)

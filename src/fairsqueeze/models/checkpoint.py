@@ -49,6 +49,7 @@ def save(model: Model, folder: str | Path) -> str:
 
     target = Path(folder).expanduser().absolute()
     check_target(target)
+    check_storable(model)
     identity = fingerprint(model.network)
     dtype = str(model.network.dtype).removeprefix("torch.")
     record = {
@@ -73,6 +74,16 @@ def save(model: Model, folder: str | Path) -> str:
         _sync(temporary)
         _replace(temporary, target)
     return identity
+
+
+def check_storable(model: Model) -> None:
+    """Raises ModelError where a compression step left weights that no file format holds (`storable` false)."""
+    for step in model.provenance.get("steps", ()):
+        if step.get("measured", {}).get("storable") is False:
+            raise ModelError(
+                f"{model.reference} can't be saved: there is no file format for what {step['name']} makes.",
+                f"Save the model before this step, and apply {step['name']} again after loading.",
+            )
 
 
 def check_target(folder: str | Path) -> None:

@@ -1,0 +1,201 @@
+"""Methods that pack weights for real kernels: torchao's own output, bytes in memory, saving and loading, refusals."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import warnings
+
+import pytest
+import torch
+from tests.compress.conftest import made
+
+from fairsqueeze.compress.apply import compress
+from fairsqueeze.compress.footprint import footprint
+from fairsqueeze.compress.packed import floats_of, inner_tensors, is_packed
+from fairsqueeze.errors import BadSetting, ModelError
+from fairsqueeze.models.anatomy import weight_matrices
+from fairsqueeze.models.checkpoint import save
+from fairsqueeze.models.load import load
+from fairsqueeze.registry import methods
+from fairsqueeze.testing.tiny import tiny_model
+
+IDS = torch.arange(5, 17)[None]
+PACKING = [m.name for m in methods if m.packs]
+TORCHAO = [name for name in PACKING if name.startswith("torchao.")]
+SETTINGS = {"torchao.int4_weight_only": {"group": 32}}
+STORABLE = ["torchao.int8_weight_only", "torchao.int8_dynamic"]
+
+
+@pytest.fixture(params=PACKING)
+def packing(request):
+    if request.param.startswith("torchao."):
+        pytest.importorskip("torchao")
+    return request.param
+
+
+@pytest.fixture
+def result(model, packing):
+    if "gpt2" in model.reference and packing.startswith("torchao."):
+        pytest.skip("torchao packs no Conv1D, and says so")
+    if "gemma" in model.reference and packing == "torchao.int4_weight_only":  # keys have 8 outputs
+        with pytest.raises(ModelError, match="does not run here"):
+            compress(model, packing, **SETTINGS[packing])
+        pytest.skip("the kernel takes outputs by the sixteen")
+    return compress(model, packing, **SETTINGS.get(packing, {}))
+
+
+@torch.inference_mode()
+def answer(network):
+    return network(input_ids=IDS, attention_mask=torch.ones_like(IDS))[0]
+
+
+def test_what_is_in_memory_is_what_is_counted(model, result, packing):
+    measured = result.provenance["steps"][-1]["measured"]
+    dense, packed = footprint(model), footprint(result)
+    refs = weight_matrices(model.network, "block_linear")
+    assert measured["matrices"] == len(refs)
+    assert measured["weights"] == sum(ref.parameter.numel() for ref in refs)
+    assert packed["parameters"] == dense["parameters"] == result.parameters
+    assert packed["linear"]["parameters"] == dense["linear"]["parameters"]
+    assert packed["flops_per_token"]["dense"] == dense["flops_per_token"]["dense"]
+    saved = dense["bytes_dense"] - packed["bytes_dense"]
+    assert saved == pytest.approx(measured["weights"] * (32 - measured["bits_per_weight"]) / 8)
+    assert measured["bits_per_weight"] < 10
+    others = {id(p) for name, p in result.network.named_parameters() if not is_packed(p)}
+    assert len(others) + len(refs) == len(list(result.network.parameters()))
+    assert json.dumps(measured)
+    assert (answer(result.network) - answer(model.network)).abs().max() < 4.0
+
+
+@pytest.mark.parametrize("pair", [("llama", "causal"), ("bert", "masked")])
+def test_the_input_is_untouched_and_the_id_is_its_own(pair, packing):
+    model = made(*pair)
+    before = model.id
+    results = [compress(model, packing, **SETTINGS.get(packing, {})) for _ in range(2)]
+    assert results[0].id == results[1].id != before == model.id
+    assert torch.equal(answer(results[0].network), answer(results[1].network))
+    assert results[0].id == copy.deepcopy(results[0]).id
+
+
+def test_ids_tell_the_methods_apart():
+    pytest.importorskip("torchao")
+    model = made("llama", "causal")
+    ids = [compress(model, name, **SETTINGS.get(name, {})).id for name in PACKING]
+    assert len({*ids, model.id}) == len(PACKING) + 1
+
+
+@pytest.mark.parametrize("method", STORABLE)
+@pytest.mark.parametrize("pair", [("llama", "causal"), ("qwen2", "causal"), ("albert", "masked"), ("bert", "encoder")])
+def test_saved_and_loaded_it_is_the_same(pair, method, tmp_path):
+    pytest.importorskip("torchao")
+    result = compress(made(*pair), method)
+    save(result, tmp_path / "out")
+    again = load(tmp_path / "out")
+    assert again.id == result.id
+    assert torch.equal(answer(again.network), answer(result.network))
+    plain = type(result.network).from_pretrained(tmp_path / "out").eval()
+    assert torch.equal(answer(plain), answer(result.network))
+    with pytest.raises(ModelError, match="can't change"):
+        compress(again, "magnitude.linear", sparsity=0.5)
+
+
+@pytest.mark.parametrize("method", [name for name in PACKING if name not in STORABLE])
+def test_what_has_no_file_format_is_not_saved(method, tmp_path):
+    if method in TORCHAO:
+        pytest.importorskip("torchao")
+    result = compress(made("llama", "causal"), method, **SETTINGS.get(method, {}))
+    with pytest.raises(ModelError, match="can't be saved") as refused:
+        save(result, tmp_path / "out")
+    assert "before this step" in refused.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", STORABLE)
+def test_torchao_schemes_are_torchaos_own(method):
+    quantization = pytest.importorskip("torchao.quantization")
+    config = {
+        "torchao.int8_weight_only": quantization.Int8WeightOnlyConfig,
+        "torchao.int8_dynamic": quantization.Int8DynamicActivationInt8WeightConfig,
+    }[method]
+    model = tiny_model("llama")
+    network = copy.deepcopy(model.network)
+    quantization.quantize_(network.model.layers, config())
+    assert torch.equal(answer(compress(model, method).network), answer(network))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_int4_is_torchaos_own_and_near_the_weights(dtype):
+    workflow = pytest.importorskip("torchao.prototype.quantization.int4.inference_workflow")
+    quantization = pytest.importorskip("torchao.quantization")
+    model = tiny_model("llama")
+    model.network.to(dtype)
+    network = copy.deepcopy(model.network)
+    quantization.quantize_(network.model.layers, workflow.PrototypeInt4WeightOnlyConfig(group_size=32))
+    result = compress(model, "torchao.int4_weight_only", group=32)
+    assert torch.equal(answer(result.network), answer(network))
+    old, new = model.network.model.layers[0].mlp.up_proj.weight, result.network.model.layers[0].mlp.up_proj.weight
+    step = (old.amax(1) - old.amin(1)) / 15
+    assert bool(((floats_of(new) - old).abs() <= 0.55 * step[:, None] + 0.02).all())
+    assert len(inner_tensors(new)) == 2
+
+
+@pytest.mark.parametrize("architecture", ["bert", "qwen2"])
+def test_dynamic_int8_is_torchs_quantize_dynamic(architecture):
+    model = tiny_model(architecture)
+    blocks = {"bert": lambda n: n.bert.encoder, "qwen2": lambda n: n.model.layers}[architecture]
+    network = copy.deepcopy(model.network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantize_dynamic = pytest.importorskip("torch.ao.quantization").quantize_dynamic
+        quantize_dynamic(blocks(network), {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
+        wanted = answer(network)
+    torch.testing.assert_close(answer(compress(model, "dynamic_int8").network), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_scale_for_each_output_errs_less():
+    model = tiny_model("llama")
+    with torch.no_grad():
+        model.network.model.layers[0].mlp.up_proj.weight[3] *= 50
+    wanted = model.network.model.layers[0].mlp.up_proj.weight
+    errors = []
+    for per_channel in (False, True):
+        layer = compress(model, "dynamic_int8", per_channel=per_channel).network.model.layers[0].mlp.up_proj
+        errors.append((layer.weight * layer.scale[:, None] - wanted)[:3].abs().max())
+        assert errors[-1] <= layer.scale.max()
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_what_can_not_be_packed_is_refused_with_a_remedy():
+    for name in TORCHAO:
+        pytest.importorskip("torchao")
+        with pytest.raises(ModelError, match="no torch Linear") as refused:
+            compress(made("gpt2", "causal"), name, **SETTINGS.get(name, {}))
+        assert "rtn" in refused.value.remedy
+    with pytest.raises(BadSetting, match="group 128 does not divide the input features of"):
+        compress(made("llama", "causal"), "torchao.int4_weight_only", group=128)
+    half = tiny_model("llama")
+    half.network.to(torch.bfloat16)
+    with pytest.raises(ModelError, match="bfloat16"):
+        compress(half, "dynamic_int8")
+
+
+def test_without_torchao_the_command_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchao.quantization", None)
+    monkeypatch.setitem(sys.modules, "torchao", None)
+    with pytest.raises(ModelError, match="torchao is not installed") as refused:
+        compress(made("llama", "causal"), "torchao.int8_dynamic")
+    assert "pip install" in refused.value.remedy
+
+
+def test_every_declaration_is_complete(packing):
+    declared = methods.get(packing)
+    assert declared.source
+    assert declared.saves
+    for section in ("Args:", "Returns:", "Source:"):
+        assert section in declared.doc
+    for name in declared.settings:
+        assert f"{name}:" in declared.doc
+    with pytest.raises(BadSetting, match="grop"):
+        compress(made("llama", "causal"), packing, grop=3)
