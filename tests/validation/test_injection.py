@@ -96,3 +96,17 @@ def test_a_measure_of_vectors_says_that_nothing_can_be_put_in(answered):
 
     asked = answered().changed(lambda _, answers: {"x": Vector(np.ones(3, dtype=np.float32))})
     assert "vectors" in can_be_injected(asked)
+
+
+def test_items_with_too_many_numbers_and_items_without_a_preference_say_so(answered, options):
+    asked = answered()
+    wide = asked.changed(lambda _, answers: {**answers, "x": Outputs(np.zeros(401), ())})
+    assert "more than 400 numbers" in can_be_injected(wide)
+
+    def score(item, answers):
+        """A control only."""
+        return [item.row(None, 1.0, answer={}, n_tokens=1)]
+
+    declared = replace(options, score=score, statistics=())
+    controls = Asked(replace(asked.evaluation, declared=declared), asked.answers)
+    assert can_be_injected(controls) == "no row has a preference"

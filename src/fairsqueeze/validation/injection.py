@@ -28,11 +28,12 @@ Slopes = Mapping[str, np.ndarray]
 
 def can_be_injected(asked: Asked) -> str:
     """'' if a bias can be put into these answers, else why not."""
-    first = asked.answers[0]
-    if any(isinstance(answer, Vector) for answer in first.values()):
+    if any(isinstance(answer, Vector) for one in asked.answers for answer in one.values()):
         return "the measure compares vectors: there is no score to shift"
-    if sum(len(numbers_of(answer)) for answer in first.values()) > MOST_NUMBERS:
+    if any(sum(len(numbers_of(answer)) for answer in one.values()) > MOST_NUMBERS for one in asked.answers):
         return f"an item has more than {MOST_NUMBERS} numbers"
+    if all(row.preference is None for k in range(len(asked.answers)) for row in asked.rows(k)):
+        return "no row has a preference"
     return ""
 
 
