@@ -64,8 +64,7 @@ class Int8Linear(nn.Linear):
     packs=True,
     family="quantisation",
     source="torch.ao.quantization.quantize_dynamic, as in Gonçalves and Strubell 2023, arXiv:2312.05662",
-    saves="three quarters of the memory of these weights (twice that while both forms are held), and time on x86; not on "
-    "disk",
+    saves="half of the memory of these weights (codes are held plain and packed), and time on x86; nothing on disk",
 )
 def dynamic_int8(model: Model, *, per_channel: bool = False) -> dict[str, Any]:
     """Keep the weights of the blocks as 8-bit integers and round inputs to 8 bits as they come, with torch's kernels.

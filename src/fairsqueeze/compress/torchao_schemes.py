@@ -77,8 +77,8 @@ def int8_dynamic(model: Model) -> dict[str, Any]:
     packs=True,
     family="torchao",
     source=_SOURCE.format("Int4WeightOnlyConfig; on a CPU its prototype for torch's int4 kernel"),
-    saves="seven eighths of the memory of these weights, not on disk; on a CPU time only in bfloat16 with long batches, "
-    "and in float32 the kernel is a slow reference",
+    saves="four fifths of the memory of these weights, nothing on disk; no time on a CPU: in float32 the kernel is a "
+    "slow reference",
 )
 def int4_weight_only(model: Model, *, group: Annotated[Literal[32, 64, 128], "group"] = 64) -> dict[str, Any]:
     """Keep the weights of the blocks as 4-bit integers with a scale and offset for each group; inputs stay floats.

@@ -14,6 +14,7 @@ from fairsqueeze.models.fingerprint import fingerprint
 from fairsqueeze.models.matrices import weight_of
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.place import config_place_of, model_entry, place_of
+from fairsqueeze.models.quantised import quantisation_of, quantised_problem
 from fairsqueeze.models.quiet import quiet_transformers
 from fairsqueeze.models.reference import Reference, parse_reference
 from fairsqueeze.models.references import make_reference
@@ -143,6 +144,7 @@ def _network(
     import transformers
     from safetensors import SafetensorError
 
+    quantised = quantisation_of(read_config(folder), folder)
     automatic: Any = {
         "causal": transformers.AutoModelForCausalLM,
         "masked": transformers.AutoModelForMaskedLM,
@@ -167,6 +169,8 @@ def _network(
             )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError) as e:
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        if quantised is not None:
+            raise quantised_problem(folder, quantised, kind, e, first) from e
         raise ModelError(f"{folder} can't be loaded as {kind}: {first}", "Check the config and the kind.") from e
     return plain_class(network), absent, _checked(network, info, folder)
 

@@ -1,0 +1,56 @@
+"""Models whose config says that they are quantised: one clear message where they can't be loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+
+from fairsqueeze.compress.apply import compress
+from fairsqueeze.errors import ModelError
+from fairsqueeze.models.checkpoint import save
+from fairsqueeze.models.load import load
+from fairsqueeze.testing.tiny import save_tiny, tiny_model
+
+LIBRARIES = {"bitsandbytes": "bitsandbytes", "gptq": "optimum", "awq": "gptqmodel"}
+
+
+def folder_with(tmp_path, entry):
+    folder = save_tiny(tiny_model("llama"), tmp_path / "model")
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": entry}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("entry", "method"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes"),
+        ({"load_in_4bit": True}, "bitsandbytes"),
+        ({"quant_method": "gptq", "bits": 4}, "gptq"),
+        ({"quant_method": "awq", "bits": 4}, "awq"),
+    ],
+)
+def test_a_missing_library_is_named(entry, method, tmp_path):
+    library = LIBRARIES[method]
+    if importlib.util.find_spec(library):
+        pytest.skip(f"{library} is installed")
+    with pytest.raises(ModelError, match=f"quantised by {method} .*{library}") as refused:
+        load(folder_with(tmp_path, entry))
+    assert "install what is named" in refused.value.remedy
+
+
+def test_a_quantisation_that_transformers_does_not_know_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="no quantisation called 'homemade'") as refused:
+        load(folder_with(tmp_path, {"quant_method": "homemade"}))
+    assert "torchao" in refused.value.remedy
+
+
+def test_packed_weights_load_as_their_own_kind_only(tmp_path):
+    pytest.importorskip("torchao")
+    save(compress(tiny_model("llama"), "torchao.int8_dynamic"), tmp_path / "out")
+    assert load(tmp_path / "out", dtype="bfloat16").kind == "causal"
+    with pytest.raises(ModelError, match="quantised by torchao and can't be loaded as encoder") as refused:
+        load(tmp_path / "out", kind="encoder")
+    assert "own kind" in refused.value.remedy
