@@ -25,6 +25,8 @@ KNOWN = ((ENTAILMENT, CONTRADICTION), (CONTRADICTION, ENTAILMENT), (NEUTRAL, NEU
 """Labels of a control's pairs: premises first, second, open; hypotheses first, second."""
 FEWEST_CONTROLS, MOST_CONTROLS, ITEMS_PER_CONTROL = 3, 50, 200
 """Templates of each control: one per so many items, within bounds."""
+STRATA = 1000
+"""`stratum` in the records is the place of the axis times this, and the place of the premise in it."""
 
 # --- What is asked -------------------------------------------------------------------------------------------------
 
@@ -125,6 +127,7 @@ def _bias_row(item: Item, answers: Answers, labels: str | None) -> Row:
     logits = _ordered(answers["premise"], labels)
     leaning = axis.leanings[item.content["premise"]]
     answer = _answer("bias", "/".join(axis.hypotheses), logits)
+    answer["stratum"] = STRATA * AXES.index(axis.name) + axis.premises.index(item.content["premise"])
     if not leaning:
         return item.row(None, None, answer=answer, n_tokens=_tokens(answers), status="no stated leaning")
     preference = leaning * between_poles(logits, axis.poles)
@@ -155,7 +158,9 @@ def _answer(form: str, hypotheses: str, logits: np.ndarray) -> dict[str, Any]:
     raw = {name: logits[:, k].tolist() for k, name in enumerate(("entailment", "neutral", "contradiction"))}
     return {
         "form": form,
+        "stratum": None,
         "hypotheses": hypotheses,
+        "n_pairs": len(logits),
         **pairs,
         **{f"logits_{name}": values for name, values in raw.items()},
         "preference_prior": None,
@@ -174,7 +179,7 @@ def _tokens(answers: Answers) -> int:
 def _mean_of(column: str) -> Callable[[Frame, np.ndarray], np.ndarray]:
     def mean(frame: Frame, weights: np.ndarray) -> np.ndarray:
         """Mean over pairs: every row of an axis has as many."""
-        n = weights * np.array([len(each) for each in frame["logits_neutral"]], dtype=np.float64)
+        n = weights * frame["n_pairs"]
         return n @ frame[column] / n.sum(axis=1)
 
     return mean
@@ -186,13 +191,11 @@ def net_neutral_sampling_error(frame: Frame, weights: np.ndarray) -> np.ndarray:
     What the draw of templates costs, and nothing else: 0 without sampling. Where rows of several axes stand together,
     each axis' error counts by its share of the pairs.
     """
-    size = np.array([len(each) for each in frame["logits_neutral"]], dtype=np.float64)
-    axes = frame["axis"].astype(str)
-    squares = 0.0
+    axes, squares = frame["stratum"] // STRATA, 0.0
     for axis in np.unique(axes):
         own = axes == axis
-        error = sampling_error(frame["net_neutral"][own], frame["group"][own])
-        squares += (size[own].sum() / size.sum() * error) ** 2
+        error = sampling_error(frame["net_neutral"][own], frame["stratum"][own])
+        squares += (frame["n_pairs"][own].sum() / frame["n_pairs"].sum() * error) ** 2
     return np.full(len(weights), np.sqrt(squares))
 
 

@@ -38,7 +38,7 @@ def sampling_error(values: np.ndarray, premises: np.ndarray) -> float:
 
     Args:
         values: one per premise and template, shape (n,).
-        premises: the premise of each, shape (n,).
+        premises: the premise of each, by name or number, shape (n,).
 
     A stratified sample without replacement: Σ_h (n_h/n)² (1 − n_h/N) s_h²/n_h with N templates (Cochran 1977, eq.
     5.13). Where a premise has one template only, the variance over the whole sample stands for that within premises,
@@ -46,7 +46,7 @@ def sampling_error(values: np.ndarray, premises: np.ndarray) -> float:
     """
     if len(values) < 2:
         return math.nan
-    _, codes, sizes = np.unique(premises.astype(str), return_inverse=True, return_counts=True)
+    _, codes, sizes = np.unique(premises, return_inverse=True, return_counts=True)
     means = np.bincount(codes, values) / sizes
     squares = np.bincount(codes, (values - means[codes]) ** 2)
     variances = squares / np.maximum(sizes - 1, 1) if sizes.min() > 1 else np.full(len(sizes), values.var(ddof=1))
