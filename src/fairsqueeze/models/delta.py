@@ -50,16 +50,16 @@ def with_delta(base: Path, delta: Path, sha256: str, identity: str, base_sha256:
 
     def build(folder: Path) -> dict[str, Any]:
         network, recipe = applied(base, delta)
-        made = _identity(network)
+        with quiet_transformers():
+            network.save_pretrained(folder)
+        for name in _TOKENIZER:
+            shutil.copyfile(base / name, folder / name)
+        made = _read_back(folder)
         if made != identity:
             raise ModelError(
                 f"{delta.stem} makes a model with id {made}; expected {identity}.",
                 "Fetch its base again; if that does not help, report it with `fairsqueeze doctor`.",
             )
-        with quiet_transformers():
-            network.save_pretrained(folder)
-        for name in _TOKENIZER:
-            shutil.copyfile(base / name, folder / name)
         return {"delta_sha256": sha256, "base_sha256": base_sha256, "id": identity, "recipe": recipe}
 
     return converted(f"{sha256[:16]}-{base_sha256[:8]}-{VERSION}", FACTS, build)
@@ -136,7 +136,7 @@ def _exact_product(high: Tensor, low: Tensor, name: str) -> Tensor:
     return high @ low
 
 
-def _identity(network: PreTrainedModel) -> str:
-    from fairsqueeze.models.fingerprint import fingerprint
+def _read_back(folder: Path) -> str:
+    from fairsqueeze.models.load import load_folder
 
-    return fingerprint(network)
+    return load_folder(folder, folder.name).id

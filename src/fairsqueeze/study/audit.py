@@ -288,7 +288,7 @@ def _warnings(
     for e in evaluations:
         name = e.declared.name
         if any(one.endswith("?") for one in e.declared.data) and e.declared.role == "task":
-            found.append(f"{name}: text used: {', '.join(sorted({str(i.axis) for i in e.items}))}.")
+            found.append(f"{name}: data used: {', '.join(sorted({str(i.axis) for i in e.items}))}.")
         if len(e.items) < e.n_available:
             found.append(
                 f"{name}: a sample of {len(e.items)} of {e.n_available} items, stratified by axis, seed {options.seed}."

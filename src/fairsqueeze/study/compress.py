@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fairsqueeze.errors import BadSetting
 from fairsqueeze.registry import checked_settings, methods
 from fairsqueeze.spec import Spec
 from fairsqueeze.study.progress import Progress, Silent
@@ -28,6 +29,11 @@ def compress_to(
     progress = progress or Silent()
     declared = methods.get(method)
     settings = checked_settings(declared, parameters)
+    if not declared.storable:
+        raise BadSetting(
+            f"{method} makes weights that no file format holds, so that there is nothing to write to {out}.",
+            "Use it in a study, or from Python: fairsqueeze.compress(model, ...).",
+        )
     from fairsqueeze.compress.apply import compress
     from fairsqueeze.compress.footprint import footprint
     from fairsqueeze.models.checkpoint import check_target, save

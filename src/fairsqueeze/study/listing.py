@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 from fairsqueeze.assets.catalogue import describe, entries, entry
@@ -118,7 +119,14 @@ def _statistic(s: Any) -> str:
 
 
 def _asset(kind: str) -> Callable[[str], dict[str, Any]]:
-    return lambda name: describe(entry(name, kind))
+    def shown(name: str) -> dict[str, Any]:
+        one = entry(name, kind)  # type: ignore[arg-type]  # called with data and model
+        found = describe(one)
+        if one.delta is not None:
+            found["card"] = files("fairsqueeze.models").joinpath("deltas", one.delta.card).read_text(encoding="utf-8")
+        return found
+
+    return shown
 
 
 SHOWN: dict[str, Callable[[str], dict[str, Any]]] = {

@@ -42,7 +42,7 @@ class Study(BaseModel):
     a grid, and the dense model is always included. `references`: reference rows to score beside every model, of
     random, constant, destroyed. `measures`, `tasks`: names, or `{name: {setting: value}}`. `seeds`: one run of every
     seeded method each; the first also draws the sample. `limit`: a seeded, stratified sample of items. `overrides`: by
-    model, what replaces `pipelines`, `measures`, `tasks` or `limit` for it (models of another kind answer other things).
+    model, what replaces `pipelines`, `measures`, `tasks` or `limit` for it (other kinds answer other things).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,7 +85,7 @@ class Study(BaseModel):
         return study
 
     def grid(self, model: str) -> list[tuple[Spec, ...]]:
-        """Every pipeline of `model` with its lists spanned, as specs with checked settings, in the order of the file."""
+        """Every pipeline of `model` with its lists spanned, as specs with checked settings, in the file's order."""
         return [variant for pipeline in self._for(model, "pipelines") for variant in _span(pipeline)]
 
     def evaluations(self, model: str) -> list[Spec]:
