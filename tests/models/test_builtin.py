@@ -63,3 +63,17 @@ def test_minilm_nli_tells_entailment_from_contradiction(fetched):
     with torch.no_grad():
         found = [model.network(**model.tokenizer(*pair, return_tensors="pt")).logits[0].argmax() for pair in pairs]
     assert [int(k) for k in found] == [0, 2]
+
+
+@pytest.mark.wheels
+def test_minilm_sts_puts_paraphrases_above_strangers(fetched):
+    model = fetched("minilm-sts")
+    assert model.kind == "pair_regressor"
+    pairs = [
+        ("A man is eating food.", "A man is eating a meal."),
+        ("A man is eating food.", "The sky over the harbour was grey."),
+    ]
+    with torch.no_grad():
+        near, far = (float(model.network(**model.tokenizer(*p, return_tensors="pt")).logits) for p in pairs)
+    assert near > 3.5
+    assert far < 1.5
