@@ -89,7 +89,7 @@ class Setting:
             raise self._refuse(owner, value, f"a value of type {self.type.__name__}")
         try:
             converted = self.type(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._refuse(owner, value, f"a value of type {self.type.__name__}") from None
         if self.type is int and isinstance(value, float) and converted != value:
             raise self._refuse(owner, value, "a whole number")

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from fairsqueeze.errors import ModelError, NonFinite, StoreError, StudyError, UnknownName
+from fairsqueeze.errors import BadSetting, ModelError, NonFinite, StoreError, StudyError, UnknownName
 from fairsqueeze.models.load import load
+from fairsqueeze.report.load import load_results
+from fairsqueeze.spec import Spec
 from fairsqueeze.study.audit import AuditOptions, audit
 from fairsqueeze.study.compare import compare
+from fairsqueeze.study.evaluation import prepare
 from fairsqueeze.study.store import Store
 
 pytestmark = pytest.mark.usefixtures("small_registry")
@@ -164,3 +167,59 @@ def test_kill_minus_nine_loses_at_most_the_measure_in_hand(tiny_folder: Path, tm
     assert len(Store(out).steps()) == 1
     again = audit(tiny_folder, AuditOptions(["pairs.sum"], ["fluency"], timing=False), out=out)
     assert again.provenance["computed"] == ["pairs.sum"]
+
+
+def test_a_measure_named_twice_is_refused_since_names_tell_results_apart(tiny_folder: Path) -> None:
+    with pytest.raises(StudyError, match="fluency is asked for twice"):
+        audit(tiny_folder, tasks=["fluency", {"fluency": {}}])
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": -1}, {"seed": -1}, {"limit": 2.5}])
+def test_a_sample_that_can_not_be_drawn_is_refused(tiny_folder: Path, wrong: dict) -> None:
+    with pytest.raises(BadSetting, match=next(iter(wrong))):
+        audit(tiny_folder, **ASKED, **wrong)
+
+
+def test_a_limit_never_asks_for_more_than_usual() -> None:
+    for limit, windows in ((None, 64), (20, 20), (300, 64)):
+        (one,) = prepare([Spec("perplexity", {"text": "package"})], "causal", limit=limit, seed=0)
+        assert one.settings["windows"] == windows
+    (all_of_it,) = prepare([Spec("perplexity", {"text": "package", "windows": None})], "causal", limit=9, seed=0)
+    assert all_of_it.settings["windows"] is None
+
+
+def test_audits_with_other_settings_are_not_compared(tiny_folder: Path, tmp_path: Path) -> None:
+    for name, context in (("a", 16), ("b", 32)):
+        tasks = [{"perplexity": {"text": "package", "windows": 2, "context": context, "stride": 16}}]
+        audit(tiny_folder, tasks=tasks, timing=False, out=tmp_path / name)
+    with pytest.raises(StudyError, match="perplexity: the two audits asked it with other settings"):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_model_is_compared_on_the_sample_and_in_the_precision_of_the_audit(tiny_folder: Path, tmp_path: Path) -> None:
+    audit(tiny_folder, out=tmp_path / "a", limit=6, seed=3, dtype="bfloat16", **ASKED)
+    found = compare(tmp_path / "a", tiny_folder)
+    assert all(c.difference in (0, None) for c in found.comparisons)
+
+
+def test_another_precision_is_named_in_the_warnings(tiny_folder: Path, tmp_path: Path) -> None:
+    audit(tiny_folder, out=tmp_path / "a", **ASKED)
+    audit(tiny_folder, out=tmp_path / "b", dtype="bfloat16", **ASKED)
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert "pairs.sum: base was scored in float32, other in bfloat16." in found.warnings
+
+
+def test_what_is_refused_leaves_no_folder_behind(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName):
+        audit(tiny_folder, measures=["pairs.summ"], out=tmp_path / "new" / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "{}"])
+def test_a_folder_whose_audit_is_none_is_refused(tiny_folder: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "audit.json").write_text(content)
+    with pytest.raises(StoreError):
+        compare(tmp_path, tmp_path)
+    (tmp_path / "audit.json").write_text(content)
+    with pytest.raises(StoreError):
+        load_results(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,7 @@ def test_a_model_may_be_compressed_and_asked_otherwise_than_the_others(tmp_path:
         ("tasks: []", "task: []", "task"),
     ],
 )
-def test_what_is_wrong_in_an_override_is_said_with_its_line(
-    tmp_path: Path, before: str, after: str, says: str
-) -> None:
+def test_what_is_wrong_in_an_override_is_said_with_its_line(tmp_path: Path, before: str, after: str, says: str) -> None:
     path = written(tmp_path, OVERRIDDEN.replace(before, after))
     with pytest.raises(StudyError) as caught:
         Study.from_file(path)
@@ -134,3 +133,21 @@ def test_the_shipped_studies_are_in_order() -> None:
     assert found
     for path in found:
         assert plan(Study.from_file(path)).variants
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("seeds: [0, 1]", "seeds: [-1]", "greater than or equal to 0"),
+        ("limit: 10", "limit: 10\nlimit: 20", "line 12: the key 'limit' stands there twice"),
+        ("{windows: 4}", "{windows: 4, windows: 8}", "line 9: the key 'windows' stands there twice"),
+        ("{windows: 4}", "{windows: .inf}", "a value of type int"),
+        ("[0.3, 0.5]", "[]", "a list of sparsity is empty"),
+        ("[stereoset.causal]", "[weat, weat: {sd: population}]", "weat is asked for twice"),
+    ],
+)
+def test_what_would_be_run_otherwise_than_it_reads_is_refused(
+    tmp_path: Path, before: str, after: str, says: str
+) -> None:
+    with pytest.raises(StudyError, match=re.escape(says)):
+        Study.from_file(written(tmp_path, GOOD.replace(before, after)))

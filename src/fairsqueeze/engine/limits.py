@@ -47,5 +47,4 @@ def uniform_length(network: PreTrainedModel) -> int | None:
 
 def text_config(network: PreTrainedModel) -> Any:
     """The config of the language model, also where it is part of a larger one."""
-    config = network.config
-    return config.gettext_config() if hasattr(config, "gettext_config") else config
+    return network.config.get_text_config()

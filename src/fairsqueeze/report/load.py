@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairsqueeze.errors import StoreError
 from fairsqueeze.report.results import Results, Variant
+from fairsqueeze.study.finished import finished
 from fairsqueeze.study.store import Store
 
 
@@ -25,7 +26,7 @@ def load_results(folder: Path | str) -> Results:
 
 def _of_study(store: Store) -> Results:
     document = store.read_document("study") or {}
-    found = sorted(store.documents("variants"), key=lambda d: d["order"])
+    found = finished(store)
     if not found:
         raise StoreError(f"{store.root}: no variant of the study is finished yet.", "Run: fairsqueeze study run")
     several = len({d["model"] for d in found}) > 1
@@ -53,6 +54,8 @@ def _of_audit(store: Store) -> Results:
     audit = store.read_document("audit")
     if audit is None:
         raise StoreError(f"{store.root}/audit.json is damaged.", "Run the audit again with the same --out.")
+    if not {"model", "provenance"} <= set(audit):
+        raise StoreError(f"{store.root}/audit.json is no audit of fairsqueeze.", "Run the audit with another --out.")
     reference = audit["model"]["reference"]
     kind = "reference" if reference.startswith("reference:") else "dense"
     return Results("audit", "", [Variant(reference, kind, audit, None)], audit["provenance"]["command"], _date(store))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.errors import StoreError
+from fairsqueeze.errors import BadSetting, StoreError
 from fairsqueeze.records import frame_of, table_of
 from fairsqueeze.registry import call_with
 from fairsqueeze.spec import Spec
@@ -68,6 +68,11 @@ class AuditOptions:
     dtype: str = "float32"
     timing: bool = True
 
+    def __post_init__(self) -> None:
+        for name, value, least in (("limit", self.limit, 1), ("seed", self.seed, 0)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise BadSetting(f"{name} is {value!r}.", f"It must be a whole number of at least {least}.")
+
     def specs(self, kind: Any) -> list[Spec]:
         """The measures and tasks to ask a model of this kind: those named, else its default set."""
         if self.measures is None and self.tasks is None:
@@ -110,6 +115,7 @@ def audit(
     loaded = _loaded(model, options, progress)
     if store is not None:
         _refuse_another_model(store, loaded.id, str(model))
+        store.prepare()
     result = audit_loaded(loaded, evaluations, options, store=store, progress=progress)
     if store is not None:
         store.write_document("audit", {**result.to_json(), "steps": result.provenance["steps"]})
@@ -308,7 +314,7 @@ def _store(out: Path | str | None, progress: Progress) -> Store | None:
     if out is None:
         return None
     store = Store(out, warn=progress.say)
-    store.prepare()
+    store.check()
     return store
 
 

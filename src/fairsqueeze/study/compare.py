@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairsqueeze.errors import StoreError, StudyError
-from fairsqueeze.records import frame_of
+from fairsqueeze.records import frame_of, metadata_of
 from fairsqueeze.registry import Measure
 from fairsqueeze.stats.paired import Comparison, compare_frames
 from fairsqueeze.study.audit import Audit, AuditOptions, audit
@@ -108,11 +108,17 @@ class _Side:
     tables: dict[str, pa.Table]
     warnings: list[str]
     limit: int | None
+    seed: int
+    dtype: str
 
 
 def side_of(result: Audit) -> _Side:
     """An audit as one side of a comparison."""
-    return _Side(result.model, result.tables, result.warnings, result.provenance["limit"])
+    return _Side(result.model, result.tables, result.warnings, *_how(result.provenance))
+
+
+def _how(provenance: dict[str, Any]) -> tuple[int | None, int, str]:
+    return provenance["limit"], provenance["seed"], provenance["dtype"]
 
 
 def compare_sides(base: _Side, other: _Side, *, seed: int) -> Paired:
@@ -124,12 +130,13 @@ def compare_sides(base: _Side, other: _Side, *, seed: int) -> Paired:
             "Audit both with the same -m and -t.",
         )
     comparisons = []
+    warnings = [f"{w}" for w in other.warnings if "sample" in w]
     for name in shared:
+        warnings += _precisions(name, base.tables[name], other.tables[name])
         _check_items(name, base.tables[name], other.tables[name])
         declared = _declared(name)
         comparisons += compare_frames(frame_of(base.tables[name]), frame_of(other.tables[name]), declared, seed=seed)
     left_out = sorted(set(base.tables) ^ set(other.tables))
-    warnings = [f"{w}" for w in other.warnings if "sample" in w]
     warnings += [f"{name}: only one of the two audits has it; left out." for name in left_out]
     return Paired(base.model, other.model, comparisons, warnings)
 
@@ -141,10 +148,25 @@ def _declared(name: str) -> Measure:
 
 
 def _check_items(name: str, base: pa.Table, other: pa.Table) -> None:
-    if base.column("item").to_pylist() != other.column("item").to_pylist():
+    """Raises StudyError unless both sides answered the same: same settings, version, stimuli and rows."""
+    sides = [metadata_of(table) for table in (base, other)]
+    for key, what in (("measure", "with other settings"), ("measure_version", "by another version of it")):
+        if sides[0].get(key) != sides[1].get(key):
+            told = " and ".join(str(side[key].get("parameters") if key == "measure" else side[key]) for side in sides)
+            raise StudyError(f"{name}: the two audits asked it {what} ({told}).", "Audit both in the same way.")
+    if (
+        sides[0].get("items") != sides[1].get("items")
+        or base.column("item").to_pylist() != other.column("item").to_pylist()
+    ):
         raise StudyError(
             f"{name}: the two audits used different items.", "Audit both with the same --limit, --seed and settings."
         )
+
+
+def _precisions(name: str, base: pa.Table, other: pa.Table) -> list[str]:
+    """A warning where the two sides were scored in different precisions: a part of the difference may be that."""
+    first, second = (metadata_of(table).get("context", {}).get("dtype") for table in (base, other))
+    return [] if first == second else [f"{name}: base was scored in {first}, other in {second}."]
 
 
 def _side(
@@ -162,17 +184,16 @@ def _is_audit(model: str | Path | Model) -> bool:
 
 
 def _options_like(options: AuditOptions, like: _Side) -> AuditOptions:
-    """The same measures, settings and sample as the side that is already there."""
+    """The same measures, settings, sample and precision as the side that is already there."""
     from dataclasses import replace
 
-    from fairsqueeze.records import metadata_of
     from fairsqueeze.registry import measures
 
     names: dict[str, list[dict[str, Any]]] = {"measures": [], "tasks": []}
     for name, table in like.tables.items():
         spec = metadata_of(table)["measure"]
         names["measures" if name in measures else "tasks"].append({name: spec["parameters"]})
-    return replace(options, limit=like.limit, **names)
+    return replace(options, limit=like.limit, seed=like.seed, dtype=like.dtype, **names)
 
 
 def _from_folder(folder: Path) -> _Side:
@@ -180,6 +201,8 @@ def _from_folder(folder: Path) -> _Side:
     document = store.read_document("audit")
     if document is None:
         raise StoreError(f"{folder}/audit.json is damaged.", "Run the audit again with the same --out.")
+    if not {"model", "warnings", "provenance"} <= set(document):
+        raise StoreError(f"{folder}/audit.json is no audit of fairsqueeze.", "Run the audit again with another --out.")
     tables = {}
     for name, step in document["provenance"]["steps"].items():
         table = store.read(step)
@@ -188,4 +211,4 @@ def _from_folder(folder: Path) -> _Side:
                 f"{folder}: the records of {name} are missing or damaged.", "Run the audit again with the same --out."
             )
         tables[name] = table
-    return _Side(document["model"], tables, document["warnings"], document["provenance"]["limit"])
+    return _Side(document["model"], tables, document["warnings"], *_how(document["provenance"]))

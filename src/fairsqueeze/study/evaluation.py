@@ -98,12 +98,21 @@ def declared_of(spec: Spec, role: str | None = None) -> Measure:
     return own.get(spec.name)
 
 
+def check_once(specs: Sequence[Spec]) -> None:
+    """Raises StudyError where a measure or task is named twice: records and estimates are told apart by name alone."""
+    names = [spec.name for spec in specs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise StudyError(f"{twice} is asked for twice.", "Name it once; ask other settings in a second audit.")
+
+
 def prepare(specs: Sequence[Spec], kind: Kind, *, limit: int | None, seed: int) -> list[Evaluation]:
     """Check every name, setting, kind and data file before anything is spent, then sample the items.
 
     Raises UnknownName, BadSetting, ModelError (a measure that does not fit this kind), AssetError (data not here),
-    DataError (data malformed).
+    DataError (data malformed), StudyError (a name given twice).
     """
+    check_once(specs)
     declared = [(declared_of(spec), spec) for spec in specs]
     for one, _ in declared:
         if kind not in one.kinds:
@@ -130,7 +139,8 @@ def _settings(one: Measure, spec: Spec, limit: int | None, seed: int) -> dict[st
     if "seed" in settings and "seed" not in spec.parameters:
         settings["seed"] = seed
     if one.limit_setting and limit is not None and one.limit_setting not in spec.parameters:
-        settings[one.limit_setting] = limit
+        usual = settings[one.limit_setting]
+        settings[one.limit_setting] = limit if usual is None else min(usual, limit)
     return settings
 
 

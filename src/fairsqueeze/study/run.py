@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.errors import FairsqueezeError, StoreError
+from fairsqueeze.errors import FairsqueezeError, StepFailed, StoreError
 from fairsqueeze.spec import content_id
 from fairsqueeze.study.audit import AuditOptions, audit_loaded
 from fairsqueeze.study.compare import _Side, compare_sides, side_of
 from fairsqueeze.study.evaluation import Evaluation, prepare
+from fairsqueeze.study.finished import finished
 from fairsqueeze.study.plan import Plan, PlannedVariant
 from fairsqueeze.study.progress import Progress, Silent
 from fairsqueeze.study.provenance import command
@@ -44,19 +45,26 @@ def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Out
     """Make and score all variants of `plan` into the folder `out`.
 
     A failed variant is recorded with its cause and the rest go on. Raises FairsqueezeError before anything is spent
-    if names, data or the folder are not in order.
+    if names, data or the folder are not in order, and StepFailed where no variant at all could be scored.
     """
     progress = progress or Silent()
     store = Store(out, warn=progress.say)
-    store.prepare()
+    store.check()
     study = plan.study
     options = AuditOptions(limit=study.limit, seed=study.seeds[0], device=study.device, dtype=study.dtype, timing=False)
-    _claim(store, plan)
+    _refuse_another_study(store, plan)
     this = _Run(plan, store, options, progress)
     prepared = {model: _prepare(this, model) for model in study.models}
+    store.prepare()
+    keys = [variant_key(variant, prepared[variant.model], options) for variant in plan.variants]
+    document = {"study": study.model_dump(mode="json"), "variants": keys, "command": command()}
+    store.write_document("study", {"schema": "fairsqueeze.study/1", **document})
     outcome = Outcome()
     for model in study.models:
         _run_model(this, model, prepared[model], outcome)
+    if outcome.failed and not (outcome.computed or outcome.found):
+        label, why = next(iter(outcome.failed.items()))
+        raise StepFailed(f"Nothing of the study could be scored: {label}: {why}")
     return outcome
 
 
@@ -76,15 +84,13 @@ def _version(method: str) -> int:
     return methods.get(method).version
 
 
-def _claim(store: Store, plan: Plan) -> None:
+def _refuse_another_study(store: Store, plan: Plan) -> None:
     before = store.read_document("study")
     if before is not None and before.get("study", {}).get("name") != plan.study.name:
         raise StoreError(
             f"{store.root} holds another study, {before.get('study', {}).get('name')!r}.",
             "Give each study its own --out.",
         )
-    document = {"schema": "fairsqueeze.study/1", "study": plan.study.model_dump(mode="json"), "command": command()}
-    store.write_document("study", document)
 
 
 def _prepare(this: _Run, model: str) -> list[Evaluation]:
@@ -170,8 +176,8 @@ def _make(variant: PlannedVariant, dense: Model) -> Model:
 def status(plan: Plan, out: Path | str, say: Callable[[str], None]) -> dict[str, Any]:
     """Which variants of `plan` are finished in `out`, and which are open; no model is loaded."""
     store = Store(out, warn=say)
-    done = {d["label"] + d["model"] for d in store.documents("variants")}
-    rows = [{"model": v.model, "variant": v.label, "finished": v.label + v.model in done} for v in plan.variants]
+    done = {(d["model"], d["label"]) for d in finished(store)}
+    rows = [{"model": v.model, "variant": v.label, "finished": (v.model, v.label) in done} for v in plan.variants]
     return {
         "study": plan.study.name,
         "finished": sum(r["finished"] for r in rows),

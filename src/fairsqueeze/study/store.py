@@ -28,6 +28,16 @@ class Store:
         self.root = Path(root)
         self._warn = warn or (lambda message: None)
 
+    def check(self) -> None:
+        """StoreError if `prepare` would fail for what is there already; nothing is written."""
+        nearest = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise StoreError(f"--out {self.root} can't be written: {nearest} is a file.", "Choose another folder.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"--out {self.root} can't be written: no permission in {nearest}.", "Choose another folder."
+            )
+
     def prepare(self) -> None:
         """Make the folder and prove that it can be written; StoreError with exit code 2 otherwise."""
         try:
@@ -74,10 +84,13 @@ class Store:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(value, dict):
+                raise ValueError("it holds no JSON object")
         except (OSError, ValueError) as error:
             self._set_aside(path, str(error))
             return None
+        return value
 
     def write_document(self, name: str, value: dict[str, Any]) -> Path:
         """Place a JSON document, atomically; NaN in it is a ValueError."""

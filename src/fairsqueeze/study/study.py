@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fairsqueeze.errors import FairsqueezeError, StudyError
 from fairsqueeze.registry import checked_settings, methods
 from fairsqueeze.spec import Spec
-from fairsqueeze.study.evaluation import declared_of, spec_of
+from fairsqueeze.study.evaluation import check_once, declared_of, spec_of
 
 REFERENCES = ("random", "constant", "destroyed")
 
@@ -54,7 +54,7 @@ class Study(BaseModel):
     references: list[str] = Field(default_factory=list)
     measures: Names = Field(default_factory=list)
     tasks: Names = Field(default_factory=list)
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
     limit: int | None = Field(default=None, ge=1)
     overrides: dict[str, Override] = Field(default_factory=dict)
     dtype: str = "float32"
@@ -75,8 +75,9 @@ class Study(BaseModel):
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}.", "Mend the syntax.") from None
-        if not isinstance(value, Mapping):
+        if not isinstance(value, Mapping) or root is None:
             raise StudyError(f"{path} holds no study.", "Start from docs/studies.md.")
+        _check_keys(root, path)
         try:
             study = cls.model_validate(value)
         except ValidationError as error:
@@ -118,10 +119,13 @@ class Study(BaseModel):
 def _check_part(part: Study | Override, path: Path, root: yaml.Node, place: tuple[Any, ...]) -> None:
     """Names and settings of the tasks, measures and pipelines of a study, or of what replaces them for a model."""
     for role in ("task", "measure"):
-        for index, value in enumerate(getattr(part, f"{role}s") or ()):
+        named = getattr(part, f"{role}s") or ()
+        for index, value in enumerate(named):
             with _lines(path, root, (*place, f"{role}s", index)):
                 spec = spec_of(value)
                 checked_settings(declared_of(spec, role), spec.parameters)
+        with _lines(path, root, (*place, f"{role}s")):
+            check_once([spec_of(value) for value in named])
     for index, pipeline in enumerate(part.pipelines or ()):
         with _lines(path, root, (*place, "pipelines", index)):
             for variant in _span(pipeline):
@@ -135,6 +139,8 @@ def _span(pipeline: Sequence[Mapping[str, Mapping[str, Any] | None]]) -> list[tu
         spec = spec_of(step)
         keys = list(spec.parameters)
         values = [v if isinstance(v, list) else [v] for v in spec.parameters.values()]
+        if [] in values:
+            raise StudyError(f"{spec.name}: a list of {keys[values.index([])]} is empty.", "Give at least one value.")
         choices.append([Spec(spec.name, dict(zip(keys, each, strict=True))) for each in product(*values)])
     return [_checked(steps) for steps in product(*choices)]
 
@@ -162,6 +168,22 @@ class _lines:
 def _at(path: Path, root: yaml.Node, place: Sequence[Any], message: str, remedy: str) -> StudyError:
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
     return StudyError(f"{path}, line {_line(root, place)}: {where}: {message}", remedy)
+
+
+def _check_keys(node: yaml.Node, path: Path) -> None:
+    """Raises StudyError for a key that stands twice in one mapping: YAML would silently take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                line = key.start_mark.line + 1
+                raise StudyError(f"{path}, line {line}: the key {name!r} stands there twice.", "Leave one of them out.")
+            seen.add(name)
+            _check_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _check_keys(value, path)
 
 
 def _located(path: Path, root: yaml.Node, error: ValidationError) -> StudyError:

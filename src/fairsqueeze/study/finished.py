@@ -1,0 +1,20 @@
+"""finished: the variants of a study that its folder holds, as the study now stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairsqueeze.study.store import Store
+
+
+def finished(store: Store) -> list[dict[str, Any]]:
+    """The documents of the finished variants, in the order of the plan.
+
+    Variants that were made by an earlier version of the study file (another limit, other settings) stay in the folder,
+    so that going back computes nothing twice, but they are not part of the study any more.
+    """
+    keys = (store.read_document("study") or {}).get("variants")
+    if keys is None:
+        return sorted(store.documents("variants"), key=lambda document: document["order"])
+    found = (store.read_document(f"variants/{key}") for key in keys)
+    return [document for document in found if document is not None]
