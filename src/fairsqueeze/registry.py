@@ -239,7 +239,7 @@ class Method:
     really saves, in a sentence. `removes`: what it takes out physically, so that shapes change ("" where it keeps
     them); its `share` holds to the nearest of these. `updates`: weights that it keeps may get other values; `trains`:
     so may all others of the model. `packs`: weights are no ordinary floats afterwards, so that no further step can
-    change them.
+    change them. `storable`: whether the result can be saved.
     `fits(refs, …)`: BadSetting before anything is spent, where settings don't suit these weights; `measures(refs, …)`:
     what else is measured on the result, ModelError where a promise is broken. Both take the settings that they name.
     """
@@ -260,6 +260,7 @@ class Method:
     updates: bool = False
     trains: bool = False
     packs: bool = False
+    storable: bool = True
     fits: Callable[..., None] | None = None
     measures: Callable[..., dict[str, Any]] | None = None
 

@@ -199,3 +199,11 @@ def test_every_declaration_is_complete(packing):
         assert f"{name}:" in declared.doc
     with pytest.raises(BadSetting, match="grop"):
         compress(made("llama", "causal"), packing, grop=3)
+
+
+def test_the_command_line_refuses_what_can_not_be_written_before_a_model_is_loaded(tmp_path):
+    from fairsqueeze.study.compress import compress_to
+
+    with pytest.raises(BadSetting, match="no file format") as refused:
+        compress_to("/nowhere", "dynamic_int8", {}, tmp_path / "out")
+    assert "study" in refused.value.remedy

@@ -62,6 +62,7 @@ class Int8Linear(nn.Linear):
     "dynamic_int8",
     selects="block_linear",
     packs=True,
+    storable=False,
     family="quantisation",
     source="torch.ao.quantization.quantize_dynamic, as in Gonçalves and Strubell 2023, arXiv:2312.05662",
     saves="half of the memory of these weights (codes are held plain and packed), and time on x86; nothing on disk",

@@ -75,6 +75,7 @@ def int8_dynamic(model: Model) -> dict[str, Any]:
     "torchao.int4_weight_only",
     selects="block_linear",
     packs=True,
+    storable=False,
     family="torchao",
     source=_SOURCE.format("Int4WeightOnlyConfig; on a CPU its prototype for torch's int4 kernel"),
     saves="four fifths of the memory of these weights, nothing on disk; no time on a CPU: in float32 the kernel is a "

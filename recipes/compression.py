@@ -1,0 +1,159 @@
+"""Measure what docs/compression.md states: every method at its levels, on SmolLM2-135M and the MiniLM classifiers.
+
+    FAIRSQUEEZE_DATA=../shared/datasets python recipes/compression.py runs/compression [MODEL…] [--only TEXT]
+
+Each row is a process of its own: time and peak memory of compressing, bytes of the result, its score, and its speed in
+turns with the dense model. Rows that are there are kept, so that the same command goes on where it stopped. Then:
+
+    python recipes/compression_page.py runs/compression
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TEXT = "wikitext2"
+"""Calibration text of all methods that need one: the validation split; perplexity is of the test split."""
+CALIBRATED = {"calibration": TEXT}
+SCORES = {
+    "builtin:smollm2-135m": ("perplexity", "perplexity"),
+    "builtin:minilm-nli": ("nli", "accuracy"),
+    "builtin:minilm-sts": ("sts", "pearson"),
+}
+LIMITS = {"builtin:minilm-nli": 2000, "builtin:minilm-sts": 1000}
+SPARSITIES = (0.3, 0.5, 0.7)
+LATENCY = {"batch": 1, "length": 256, "repeats": 11}
+Row = tuple[str, dict[str, Any]]
+
+
+def rows(model: str) -> list[Row]:
+    """(method, settings) of every row for this model; the dense one is ("", {})."""
+    plain = ("random.linear", "magnitude.linear", "magnitude.row", "magnitude.global", "magnitude.global_attention")
+    found: list[Row] = [("", {})]
+    found += [(method, {"sparsity": s}) for method in plain for s in SPARSITIES]
+    found += [(method, {"sparsity": s, **CALIBRATED}) for method in ("wanda", "sparsegpt") for s in SPARSITIES]
+    found += [("magnitude.nm", {"keep": k, "of": m}) for k, m in ((2, 4), (4, 8))]
+    found += [
+        (method, {"keep": k, "of": m, **CALIBRATED})
+        for method in ("wanda.nm", "sparsegpt.nm")
+        for k, m in ((2, 4), (4, 8))
+    ]
+    found += [("sparsegpt.quantised", {"sparsity": 0.5, "bits": 4, **CALIBRATED})]
+    if model == "builtin:smollm2-135m":
+        found += [(method, {"sparsity": 0.5, "text": TEXT}) for method in ("taylor", "movement")]
+    found += quantised()
+    found += [("low_rank.svd", {"rank": r}) for r in (0.3, 0.5, 0.7)]
+    found += [("low_rank.activation", {"rank": r, **CALIBRATED}) for r in (0.3, 0.5, 0.7)]
+    return found + removing(model)
+
+
+def quantised() -> list[Row]:
+    levels = [{"bits": 8}, {"bits": 4}, {"bits": 4, "group": 64}, {"bits": 3, "group": 64}]
+    found: list[Row] = [("rtn", level) for level in levels]
+    found += [(method, {**level, **CALIBRATED}) for method in ("gptq", "awq") for level in levels]
+    found += [("gptq", {"bits": 4, "act_order": True, **CALIBRATED})]
+    found += [(f"torchao.{scheme}", {}) for scheme in ("int8_weight_only", "int8_dynamic", "int4_weight_only")]
+    return [*found, ("dynamic_int8", {}), ("dynamic_int8", {"per_channel": True})]
+
+
+def removing(model: str) -> list[Row]:
+    """Methods that take things out."""
+    found: list[Row] = [(f"neurons.{by}", {"share": s}) for by in ("magnitude", "activation") for s in (0.25, 0.5)]
+    found += [("heads.magnitude", {"share": s}) for s in (1 / 3, 2 / 3)]
+    if model == "builtin:smollm2-135m":
+        found += [("heads.gradient", {"share": 1 / 3, "text": TEXT})]
+    return [*found, ("blocks.cosine", {"share": 0.2}), ("blocks.cosine", {"share": 0.4})]
+
+
+def label(row: Row) -> str:
+    """The row's name, and that of its file."""
+    method, settings = row
+    shown = {k: v for k, v in settings.items() if k not in ("calibration", "text")}
+    inside = ",".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items())
+    return f"{method or 'dense'}({inside})" if inside else method or "dense"
+
+
+def measure(model: str, row: Row, folder: Path) -> None:
+    """One row, in this process: compress, weigh, score, time; written to `folder` as one JSON file."""
+    from fairsqueeze.compress.apply import compress
+    from fairsqueeze.compress.footprint import footprint
+    from fairsqueeze.compress.latency import measure_latency
+    from fairsqueeze.models.load import load
+    from fairsqueeze.study.audit import audit
+
+    method, settings = row
+    dense = load(model)
+    before_gib = peak_gib()
+    wall, cpu = time.monotonic(), time.process_time()
+    result = compress(dense, method, **settings) if method else dense
+    spent = {"wall_s": time.monotonic() - wall, "cpu_s": time.process_time() - cpu, "peak_gib": peak_gib()}
+    found = footprint(result)
+    speed = measure_latency({"dense": dense, "compressed": result}, **LATENCY)["compressed"] if method else None
+    task, statistic = SCORES[model]
+    scored = audit(result, tasks=[task], limit=LIMITS.get(model), timing=False)
+    score = next(e for e in scored.estimates if e.statistic == statistic and e.axis is None)
+    document = {
+        "model": model,
+        "row": label(row),
+        "method": method,
+        "settings": settings,
+        "id": result.id,
+        "spent": {**spent, "loaded_gib": before_gib},
+        "measured": result.provenance["steps"][-1]["measured"] if method else {},
+        "footprint": found,
+        "latency": speed.to_json() if speed else None,
+        "score": {"task": task, **score.to_json()},
+    }
+    path = folder / f"{label(row)}.json"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(document, indent=1))
+    os.replace(unfinished, path)
+
+
+def peak_gib() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def known(model: str) -> bool:
+    from fairsqueeze.assets.catalogue import entries
+
+    return model.removeprefix("builtin:") in {entry.name for entry in entries("model")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("models", nargs="*", default=list(SCORES))
+    parser.add_argument("--only", default="", help="rows whose name holds this text")
+    parser.add_argument("--row", type=int, help="one row by number, in this process")
+    given = parser.parse_args()
+    for model in given.models:
+        if not known(model):
+            print(f"{model} is not in the catalogue yet: left out", flush=True)
+            continue
+        folder = given.out / model.removeprefix("builtin:")
+        folder.mkdir(parents=True, exist_ok=True)
+        if given.row is not None:
+            measure(model, rows(model)[given.row], folder)
+            continue
+        for number, row in enumerate(rows(model)):
+            if given.only not in label(row) or (folder / f"{label(row)}.json").exists():
+                continue
+            words = [sys.executable, __file__, str(given.out), model, "--row", str(number)]
+            start = time.monotonic()
+            code = subprocess.run(words, check=False).returncode
+            done = f"{time.monotonic() - start:.0f} s" if code == 0 else f"FAILED with {code}"
+            print(f"{model} {label(row)}: {done}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
