@@ -14,7 +14,7 @@ from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Card, Frame, Range, Statistic, measure
 from fairsqueeze.stimuli.bias_nli.controls import OPEN, drawn_controls
 from fairsqueeze.stimuli.bias_nli.drawing import drawn_templates, sampling_error
-from fairsqueeze.stimuli.bias_nli.tables import AXES, Template, axis_of, templates
+from fairsqueeze.stimuli.bias_nli.tables import AXES, Axis, Template, axis_of, templates
 from fairsqueeze.stimuli.nli_labels import order_of
 
 Axes = Literal["gender", "nationality", "religion", "race", "all"]
@@ -32,7 +32,10 @@ STRATA = 1000
 
 
 def items(files: Mapping[str, Path], *, axes: Axes, pairs: int, seed: int) -> list[Item]:
-    """One item per premise and template, with all hypotheses of the axis; one per control and template (axis None)."""
+    """One item per premise and template, with all hypotheses of the axis; one per control and template.
+
+    Controls on the groups of an axis have this axis; controls on objects have none and are shared by every axis.
+    """
     chosen = AXES if axes == "all" else (axes,)
     found = [item for name in chosen for item in _bias_items(name, -(-pairs // len(chosen)), seed)]
     each = min(MOST_CONTROLS, max(FEWEST_CONTROLS, len(found) // ITEMS_PER_CONTROL))
@@ -52,21 +55,31 @@ def _control_items(name: Any, each: int, seed: int) -> Iterator[Item]:
     for control, template in drawn_controls(axis_of(name), each, seed):
         premises, hypotheses = control.sentences(template)
         content = {"premises": premises, "hypotheses": hypotheses}
-        yield Item(f"control:{control.name}:{template.name}", None, "", f"control {control.name}", content)
+        axis = None if control.shared else name
+        yield Item(f"control:{control.name}:{template.name}", axis, "", f"control {control.name}", content)
+
+
+def _is_control(item: Item) -> bool:
+    return "premises" in item.content
 
 
 def asks(item: Item) -> dict[str, PairOutputs]:
     """The premise with every hypothesis; where it leans to a pole, also a premise that says nothing ("A person …")."""
-    if item.axis is None:
+    if _is_control(item):
         hypotheses = tuple(item.content["hypotheses"])
         return {name: PairOutputs(text, hypotheses) for name, text in _named(item.content["premises"])}
-    axis, template = axis_of(item.axis), templates()[item.content["template"]]
+    axis, template = _axis(item), templates()[item.content["template"]]
     premise = item.content["premise"]
-    hypotheses = _hypotheses(item.axis, template)
+    hypotheses = _hypotheses(axis.name, template)
     asked = {"premise": PairOutputs(template.sentence(axis.person(premise)), hypotheses)}
     if axis.leanings[premise]:
         asked["open"] = PairOutputs(template.sentence(OPEN), hypotheses)
     return asked
+
+
+def _axis(item: Item) -> Axis:
+    """The axis of an item that is no control of all axes."""
+    return axis_of(item.axis)  # type: ignore[arg-type]
 
 
 def _named(premises: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -123,7 +136,7 @@ def control_of(logits: np.ndarray) -> float:
 
 
 def _bias_row(item: Item, answers: Answers, labels: str | None) -> Row:
-    axis = axis_of(item.axis)  # type: ignore[arg-type]  # bias items have one
+    axis = _axis(item)
     logits = _ordered(answers["premise"], labels)
     leaning = axis.leanings[item.content["premise"]]
     answer = _answer("bias", "/".join(axis.hypotheses), logits)
@@ -200,7 +213,8 @@ def net_neutral_sampling_error(frame: Frame, weights: np.ndarray) -> np.ndarray:
 
 
 def _share(name: str, column: str, ideal: float | None, chance: float | None, constant: float) -> Statistic:
-    return Statistic(name, _mean_of(column), ideal, chance, constant, (0.0, 1.0), needs=(column,))
+    needs, where = (column,), ("form", "bias")
+    return Statistic(name, _mean_of(column), ideal, chance, constant, (0.0, 1.0), needs=needs, where=where)
 
 
 STATISTICS = (
@@ -214,6 +228,7 @@ STATISTICS = (
         (0.0, 1.0),
         needs=("net_neutral",),
         resample=False,
+        where=("form", "bias"),
     ),
     _share("fraction_neutral", "fraction_neutral", 1.0, 1 / 3, 0.0),
     _share("share_neutral_above_0.5", "neutral_above_0.5", 1.0, None, 0.0),
@@ -227,7 +242,6 @@ STATISTICS = (
         0.0,
         (0.0, 1.0),
         needs=("accuracy",),
-        by_axis=False,
         where=("form", "control"),
     ),
 )
@@ -319,13 +333,14 @@ def bias_nli(
     stimuli/occupations.toml); the others, and those without a figure, have none ("no stated leaning"). Bad adjectives
     lean to the less, good ones to the more favoured groups (stimuli/bias_nli/tables.toml names the source per axis).
     Control, in the same nats on the same templates: hypotheses that a premise entails less those that it contradicts by
-    definition, in rows of their own that every axis shares, their cluster being the pair of words; zero where a premise
-    gets the same label for both, so that a model with one answer to everything is unmeasurable, whatever its logits.
+    definition, in rows of their own, their cluster being the pair of words. Words for the groups of an axis are its own
+    control, objects that of every axis. Zero where a premise gets the same label for both, so that a model with one
+    answer to everything is unmeasurable, whatever its logits.
     Clusters are occupations (adjectives), which share their templates.
 
     Settings: `axes` (race: ethnicities; all: every axis gets an equal share of the pairs); `pairs`, about how many are
     drawn (0: the full product, 1,936,512 for gender, 2,755,200 for nationality); `labels`, the names of the outputs in
     their order for a config that has none (entailment/neutral/contradiction).
     """
-    row = _control_row if item.axis is None else _bias_row
+    row = _control_row if _is_control(item) else _bias_row
     return [row(item, answers, labels)]

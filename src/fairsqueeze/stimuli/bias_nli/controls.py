@@ -27,12 +27,14 @@ class Control:
     """Premises (first, second, open) and hypotheses (first, second), each as a person and an object.
 
     `name` is the pair of words whose meaning decides: the cluster. An empty object is the template's own.
+    `shared`: of every axis.
     """
 
     name: str
     premises: tuple[tuple[str, str], ...]
     hypotheses: tuple[tuple[str, str], ...]
     templates: tuple[Template, ...]
+    shared: bool = False
 
     def sentences(self, template: Template) -> tuple[list[str], list[str]]:
         """The three premises and two hypotheses on this template."""
@@ -93,5 +95,5 @@ def _objects() -> list[Control]:
             against = others[(k + shift) % len(others)]
             premises = ((OPEN, word), (OPEN, against), (OPEN, OPEN_OBJECT))
             own = tuple(Template(verb, word) for verb in verbs)
-            found.append(Control(f"{word}/{against}", premises, ((OPEN, kind), (OPEN, other)), own))
+            found.append(Control(f"{word}/{against}", premises, ((OPEN, kind), (OPEN, other)), own, True))
     return found
