@@ -116,7 +116,7 @@ def write_page(found: list[Found], left_out: list[str], options: argparse.Namesp
         "",
         "*Reward* is the randomness reward: the share of its distance from the ideal that a score loses per share of "
         "competence lost, over the levels at which it is defined. 0: damage earns nothing; 1: as much as it costs. "
-        "*Stays*: whether corrected bias lies within the interval of the undamaged model.",
+        "*Stays*: whether the undamaged model's corrected bias lies within the interval of the damaged one's.",
         "",
     ]
     reading = DOCS / "degradation-reading.md"
@@ -206,9 +206,9 @@ def cell(point: Point) -> str:
 
 def inside(points: list[Point], index: int) -> str:
     first, point = points[0], points[index]
-    if point.value is None or first.low is None or first.high is None:
-        return point.status if point.value is None else first.status
-    return "yes" if first.low <= point.value <= first.high else "no"
+    if first.value is None or point.low is None or point.high is None:
+        return first.status if first.value is None else point.status
+    return "yes" if point.low <= first.value <= point.high else "no"
 
 
 def reward(found: RandomnessReward | None) -> str:
