@@ -50,6 +50,7 @@ def main() -> None:
     target = DELTAS / f"{args.name}.safetensors"
     DELTAS.mkdir(exist_ok=True)
     save_file(load_file(args.run / "delta.safetensors"), target, metadata={"fairsqueeze": json.dumps(told)})
+    target.chmod(0o644)  # safetensors writes for its owner alone
     network, _ = applied(args.encoder, target)
     parameters = sum(p.numel() for p in network.parameters())
     print(f"[model.{args.name}]")
