@@ -398,3 +398,11 @@ def test_crows_pairs_comes_byte_for_byte_from_the_real_index(cache_folder, monke
         raise
     with located.files["crows_pairs_anonymized.csv"].open(encoding="utf-8", newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 1508
+
+
+def test_a_token_in_an_address_is_never_shown(index_url, closed_port, monkeypatch, cache_folder) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", f"{closed_port.replace('://', '://user:secret@')}/simple")
+    with pytest.raises(AssetError) as problem:
+        fetch("pack")
+    assert "secret" not in str(problem.value)
+    assert f"{closed_port}/simple" in str(problem.value)

@@ -138,3 +138,15 @@ def test_a_folder_that_holds_no_results(run: Callable, tmp_path: Path) -> None:
     refused(run("report", tmp_path), "no audit")
     refused(run("study", "status", tmp_path), "no study")
     refused(run("study", "check", tmp_path / "none.yaml"), "none.yaml")
+
+
+def test_a_model_is_never_replaced_by_its_own_compression(run: Callable, folder: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    assert run("compress", folder, *HALF, "--out", half, "-q")[0] == 0
+    refused(run("compress", half, *HALF, "--out", half, "-q"), "the model itself")
+
+
+def test_a_cache_that_can_not_be_made(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FAIRSQUEEZE_CACHE", str(tmp_path / "file" / "cache"))
+    refused(run("doctor"), "can't be written", "FAIRSQUEEZE_CACHE")

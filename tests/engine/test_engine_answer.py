@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from engine_references import CAUSAL, MASKED, TEXTS, model_of
 
 from fairsqueeze.engine.answer import Engine, answer_pool
+from fairsqueeze.engine.limits import positions_limit
 from fairsqueeze.engine.requests import (
     BlankFill,
     MaskCandidates,
@@ -302,3 +306,36 @@ def test_usage_can_be_written_as_json():
     usage = json.loads(json.dumps(asdict(engine.usage)))
     assert usage["prefix_sharing"] is True
     assert usage["forward_passes"] == 1
+
+
+def test_a_composite_config_is_asked_for_its_language_model():
+    model = tiny_model("llama", "causal")
+    inner = model.network.config
+    whole = type("Composite", (), {"get_text_config": lambda self: inner})()
+    network = type("Network", (), {"config": whole, "named_modules": lambda self: iter(())})()
+    assert positions_limit(network) == inner.max_position_embeddings
+
+
+@pytest.mark.parametrize("request_of", [TextLogProb, SentenceVector, StaticVector])
+def test_a_token_that_only_the_tokeniser_has_is_refused_by_its_number(request_of):
+    model = tiny_model("llama", "causal")
+    model = replace(model, tokenizer=copy.deepcopy(model.tokenizer))
+    rows = model.network.get_input_embeddings().weight.shape[0]
+    model.tokenizer.add_tokens([f"<new {k}>" for k in range(rows - len(model.tokenizer))])
+    model.tokenizer.add_tokens(["zebra"])
+    with pytest.raises(ModelError, match=rf"gives the token {rows} .*the network has {rows}"):
+        Engine(model).answer([request_of("The zebra ran.")])
+
+
+def test_a_padding_token_that_only_the_tokeniser_has_is_not_used():
+    model = tiny_model("llama", "causal")
+    model = replace(model, tokenizer=copy.deepcopy(model.tokenizer))
+    expected = Engine(model).answer(requests := [SentenceVector("The cat."), SentenceVector("The cat sat on a mat.")])
+    model.network.config.pad_token_id = None
+    rows = model.network.get_input_embeddings().weight.shape[0]
+    model.tokenizer.add_tokens([f"<new {k}>" for k in range(rows - len(model.tokenizer))])
+    model.tokenizer.add_special_tokens({"pad_token": "<padding>"})
+    assert model.tokenizer.pad_token_id >= rows
+    found = Engine(model).answer(requests)
+    for request in requests:
+        assert np.allclose(found[request].values, expected[request].values, atol=1e-5)

@@ -13,6 +13,7 @@ from model_families import ARCHITECTURES, EVERY, built
 from safetensors.torch import load_file, save_file
 
 from fairsqueeze.errors import BadSetting, ModelError, UnknownName
+from fairsqueeze.models.converted import converted
 from fairsqueeze.models.load import kind_of, load
 
 
@@ -320,3 +321,33 @@ def test_the_kind_of_a_builtin_needs_no_files(tmp_path, monkeypatch):
     monkeypatch.delenv("FAIRSQUEEZE_DATA", raising=False)
     assert kind_of("builtin:smollm2-135m") == "causal"
     assert kind_of("reference:destroyed:builtin:minilm") == "encoder"
+
+
+@pytest.mark.parametrize("device", ["meta", "xpu", "mps", "quantum", ""])
+def test_a_device_that_is_not_here_is_refused_before_the_weights_are_read(device, tmp_path):
+    if device in ("xpu", "mps") and getattr(torch, device).is_available():
+        pytest.skip("it is here")
+    with pytest.raises(BadSetting, match="device is"):
+        load(tmp_path, device=device)
+
+
+@pytest.mark.parametrize("changes", [{"architectures": 5}, {"architectures": "LlamaForCausalLM"}])
+def test_architectures_that_are_no_list_are_refused(stored, changes):
+    folder = stored("llama", "causal")
+    edit_config(folder, **changes)
+    refused(folder, "architectures is")
+
+
+def test_a_config_of_wrong_types_is_refused(stored):
+    folder = stored("llama", "causal")
+    edit_config(folder, num_attention_heads="four")
+    refused(folder, "num_attention_heads")
+
+
+def test_a_finished_conversion_is_read_without_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAIRSQUEEZE_CACHE", str(tmp_path))
+    (tmp_path / "converted" / "key").mkdir(parents=True)
+    (tmp_path / "converted" / "key" / "facts.json").write_text('{"made": 1}')
+    folder, facts = converted("key", "facts.json", lambda _: pytest.fail("built again"))
+    assert (folder, facts) == (tmp_path / "converted" / "key", {"made": 1})
+    assert not (tmp_path / "locks").exists()

@@ -209,6 +209,12 @@ def test_another_precision_is_named_in_the_warnings(tiny_folder: Path, tmp_path:
     assert "pairs.sum: base was scored in float32, other in bfloat16." in found.warnings
 
 
+def test_a_model_in_memory_is_described_as_it_is(tiny_folder: Path) -> None:
+    found = audit(load(tiny_folder, dtype="bfloat16"), **ASKED)
+    assert found.provenance["dtype"] == "bfloat16"
+    assert any("Scored in bfloat16" in warning for warning in found.warnings)
+
+
 def test_what_is_refused_leaves_no_folder_behind(tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         audit(tiny_folder, measures=["pairs.summ"], out=tmp_path / "new" / "out")

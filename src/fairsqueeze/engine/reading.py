@@ -12,6 +12,7 @@ import numpy as np
 
 from fairsqueeze.engine.limits import positions_limit
 from fairsqueeze.errors import DataError, ModelError
+from fairsqueeze.models.matrices import weight_of
 from fairsqueeze.models.model import Model
 
 
@@ -109,6 +110,7 @@ class Reader:
         self.tokenizer = model.tokenizer
         self.reference = model.reference
         self.limit = positions_limit(model.network)
+        self._rows = int(weight_of(model.network.get_input_embeddings()).shape[0])
         self._halves: dict[str, tuple[int, ...]] = {}
         self._joint: Joint | Literal[False] | None = None
         self._config_padding = getattr(model.network.config, "pad_token_id", None)
@@ -128,7 +130,7 @@ class Reader:
             return_attention_mask=False,
             verbose=False,
         )
-        ids = tuple(encoded["input_ids"])
+        ids = self._known(encoded["input_ids"], text)
         places = tuple(tuple(span) for span in encoded["offset_mapping"]) if spans else ()
         added = tuple(bool(mark) for mark in encoded["special_tokens_mask"]) if special else (False,) * len(ids)
         return Tokens(text, ids, places, added)
@@ -141,15 +143,27 @@ class Reader:
         for text in (first, second):
             _check_unicode(text or "")
         encoded = self.tokenizer(first, second, return_attention_mask=False, verbose=False)
-        return tuple(encoded["input_ids"]), tuple(encoded.get("token_type_ids") or ())
+        return self._known(encoded["input_ids"], first), tuple(encoded.get("token_type_ids") or ())
 
     def half(self, text: str) -> tuple[int, ...]:
         """Token ids of one sentence of a pair, without anything that joins it to the other; remembered."""
         if text not in self._halves:
             _check_unicode(text)
             encoded = self.tokenizer(text, add_special_tokens=False, return_attention_mask=False, verbose=False)
-            self._halves[text] = tuple(encoded["input_ids"])
+            self._halves[text] = self._known(encoded["input_ids"], text)
         return self._halves[text]
+
+    def _known(self, ids: Sequence[int], text: str) -> tuple[int, ...]:
+        """`ids` as they are. Raises ModelError where the network has no embedding for one: a token that was added to
+        the tokeniser and never to the network."""
+        strange = next((token for token in ids if token >= self._rows), None)
+        if strange is not None:
+            raise ModelError(
+                f"The tokeniser of {self.reference} gives the token {strange} for {beginning(text)!r}; the network has "
+                f"{self._rows}.",
+                "Tokens were added to the tokeniser and not to the network; restore its own tokeniser.",
+            )
+        return tuple(ids)
 
     def joint(self, first: str, second: str) -> Joint | None:
         """How this tokeniser joins two sentences, learned from this pair once; None if not by joining their halves."""
@@ -193,12 +207,10 @@ class Reader:
     @property
     def padding(self) -> int:
         """A token to fill rows with: the one by which the network itself knows padding, where it has one."""
-        if isinstance(self._config_padding, int) and self._config_padding >= 0:
-            return self._config_padding
-        for name in ("pad_token_id", "eos_token_id", "unk_token_id"):
-            token = getattr(self.tokenizer, name, None)
-            if token is not None:
-                return int(token)
+        names = ("pad_token_id", "eos_token_id", "unk_token_id")
+        for token in (self._config_padding, *(getattr(self.tokenizer, name, None) for name in names)):
+            if isinstance(token, int) and 0 <= token < self._rows:
+                return token
         return 0
 
     def unknown(self, ids: Sequence[int]) -> int:

@@ -30,6 +30,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is not JSON: {problem}.", "Restore the original file.") from problem
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise ModelError(f"{path} names no model_type.", "It is not the config of a transformers model.")
+    named = config.get("architectures") or []
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise ModelError(f"{path}: architectures is {named!r}.", "It must be a list of names of transformers classes.")
     _check_known(config, path)
     return config
 

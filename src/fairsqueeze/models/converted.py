@@ -20,10 +20,11 @@ def converted(key: str, facts: str, build: Callable[[Path], dict[str, Any]]) -> 
     file `facts`, whose presence says that the folder is finished.
     """
     target = cache.root() / "converted" / key
-    with cache.lock(f"converted-{key}"):
-        if not (target / facts).is_file():
-            with cache.writing(target):
-                _build(target, facts, build)
+    if not (target / facts).is_file():  # a finished one is read without a lock: the cache may be read-only
+        with cache.lock(f"converted-{key}"):
+            if not (target / facts).is_file():
+                with cache.writing(target):
+                    _build(target, facts, build)
     return target, json.loads((target / facts).read_text(encoding="utf-8"))
 
 

@@ -142,6 +142,7 @@ def _network(
 ) -> tuple[PreTrainedModel, tuple[str, ...], tuple[str, ...]]:
     """The network, the heads it is built without, and the stored weights it has no place for."""
     import transformers
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     quantised = quantisation_of(read_config(folder), folder)
@@ -167,7 +168,10 @@ def _network(
                 output_loading_info=True,
                 **({"add_pooling_layer": False} if absent else {}),
             )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError) as e:
+    except (
+        *(OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError),
+        *(SafetensorError, StrictDataclassError),
+    ) as e:
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         if quantised is not None:
             raise quantised_problem(folder, quantised, kind, e, first) from e
@@ -255,10 +259,21 @@ def _device(name: str) -> torch.device:
 
     try:
         device = torch.device(name)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
     except RuntimeError as problem:
-        raise BadSetting(f"device is {name!r}.", "It must be cpu, cuda or cuda:N.") from problem
+        raise BadSetting(
+            f"device is {name!r}.", "It must be cpu, cuda, cuda:N or another device of torch."
+        ) from problem
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BadSetting(f"device is {name!r}, but torch finds no GPU here.", "Use cpu, or see: fairsqueeze doctor")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ImportError) as problem:  # AssertionError: torch was built without it
+        first = str(problem).partition("\n")[0]
+        raise BadSetting(
+            f"device is {name!r}, which torch can't use here: {first}", "Use cpu, or see: fairsqueeze doctor"
+        ) from problem
     return device
 
 

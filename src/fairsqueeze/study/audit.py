@@ -160,8 +160,8 @@ def audit_loaded(
         "command": command(),
         "seed": options.seed,
         "limit": options.limit,
-        "dtype": options.dtype,
-        "device": options.device,
+        "dtype": dtype_of(model),
+        "device": str(model.device),
         "measures": {e.declared.name: e.settings for e in evaluations},
         "data": {name: _located_json(found) for e in evaluations for name, found in e.data.items()},
         "steps": steps,
@@ -189,11 +189,16 @@ def scoring_context(model: Model, options: AuditOptions) -> dict[str, Any]:
     facts = tokenizer_facts(model.tokenizer)
     return {
         "tokenizer": facts["sha256"],
-        "dtype": options.dtype,
-        "device": options.device.split(":")[0],
+        "dtype": dtype_of(model),
+        "device": model.device.type,
         "engine": ENGINE_VERSION,
         "kind": model.kind,
     }
+
+
+def dtype_of(model: Model) -> str:
+    """The precision in which `model` answers: that of its weights in memory, whatever was asked for."""
+    return str(model.network.dtype).removeprefix("torch.")
 
 
 def _score(
@@ -305,8 +310,8 @@ def _warnings(
         if undefined:
             reasons = ", ".join(f"{s} ({undefined.count(s)})" for s in sorted(set(undefined)))
             found.append(f"{name}: {len(undefined)} of {tables[name].num_rows} rows are undefined: {reasons}.")
-    if options.dtype != "float32":
-        found.append(f"Scored in {options.dtype}: numbers differ from float32 and between machines.")
+    if dtype_of(model) != "float32":
+        found.append(f"Scored in {dtype_of(model)}: numbers differ from float32 and between machines.")
     return found
 
 

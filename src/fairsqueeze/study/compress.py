@@ -40,6 +40,8 @@ def compress_to(
     from fairsqueeze.models.load import load
 
     check_target(out)
+    if Path(model).expanduser().exists() and Path(model).expanduser().resolve() == out.resolve():
+        raise BadSetting(f"--out {out} is the model itself, which would be replaced.", "Choose another folder.")
     progress.say(f"Loading {model}")
     dense = load(model, device=device)
     progress.say(f"Compressing by {Spec(method, settings)}")

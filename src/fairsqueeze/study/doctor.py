@@ -13,10 +13,12 @@ def examine() -> dict[str, Any]:
     import psutil
 
     from fairsqueeze.assets.cache import root as cache_root
+    from fairsqueeze.assets.cache import writing
     from fairsqueeze.assets.catalogue import describe, entries
 
     root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
+    with writing(root):
+        root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
     problems = []
     if free < 2 * 2**30:
