@@ -15,7 +15,7 @@ ALL = entries()
 
 
 def test_every_kind_is_listed_and_nothing_else() -> None:
-    assert {e.name for e in entries("model")} == {"minilm", "smollm2-135m"}
+    assert {e.name for e in entries("model")} == {"minilm", "minilm-nli", "minilm-sts", "minilm-mlm", "smollm2-135m"}
     assert len(entries("data")) + len(entries("model")) == len(ALL)
     assert {"crows_pairs", "stereoset", "stereoset_test", "piqa", "arc", "hellaswag", "bbq"} <= {e.name for e in ALL}
 

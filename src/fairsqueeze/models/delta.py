@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +83,18 @@ def applied(base: Path, delta: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
             base, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     tensors = load_file(delta)
-    unset = set(info["missing_keys"]) - set(tensors)
+    unset = _unset(network, info["missing_keys"], tensors)
     if unset:
         raise ModelError(f"{delta.stem} leaves weights unset: {', '.join(sorted(unset))}.", "Make it again.")
     merge_(network, tensors)
     return network.eval(), dict(told.get("recipe", {}))
+
+
+def _unset(network: PreTrainedModel, missing: Iterable[str], tensors: Mapping[str, Tensor]) -> set[str]:
+    """Which of the `missing` weights the delta does not give, under any name that a tied weight goes by."""
+    named = dict(network.named_parameters(remove_duplicate=False))
+    given = {id(named[name]) for name in tensors if name in named}
+    return {name for name in missing if name not in tensors and id(named.get(name)) not in given}
 
 
 def read_metadata(delta: Path) -> dict[str, Any]:
