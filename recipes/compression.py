@@ -30,6 +30,8 @@ SCORES = {
 }
 LIMITS = {"builtin:minilm-nli": 2000, "builtin:minilm-sts": 1000}
 SPARSITIES = (0.3, 0.5, 0.7)
+DTYPES = {"torchao.int4_weight_only": "bfloat16"}
+"""Precision of the model where it is not float32: of the dense one that speed is compared with as well."""
 LATENCY = {"batch": 1, "length": 256, "repeats": 11}
 Row = tuple[str, dict[str, Any]]
 
@@ -90,7 +92,8 @@ def measure(model: str, row: Row, folder: Path) -> None:
     from fairsqueeze.study.audit import audit
 
     method, settings = row
-    dense = load(model)
+    dtype = DTYPES.get(method, "float32")
+    dense = load(model, dtype=dtype)
     before_gib = peak_gib()
     wall, cpu = time.monotonic(), time.process_time()
     result = compress(dense, method, **settings) if method else dense
@@ -105,6 +108,7 @@ def measure(model: str, row: Row, folder: Path) -> None:
         "row": label(row),
         "method": method,
         "settings": settings,
+        "dtype": dtype,
         "id": result.id,
         "spent": {**spent, "loaded_gib": before_gib},
         "measured": result.provenance["steps"][-1]["measured"] if method else {},

@@ -29,7 +29,7 @@ def line(document: dict[str, Any]) -> str:
     packed = simulated is not None and "storable" not in document["measured"]
     bits = f"{simulated:.2f}{' (simulated)' if packed else ''}" if simulated is not None else "32"
     cells = [
-        f"`{document['row']}`",
+        f"`{document['row']}`{'' if document['dtype'] == 'float32' else ' in ' + document['dtype']}",
         interval(document["score"]["value"], document["score"]["low"], document["score"]["high"]),
         f"{100 * weighed['linear']['sparsity']:.1f}",
         bits,
@@ -85,7 +85,9 @@ def main(out: Path) -> None:
             f"{how['batch']} × {how['length']} tokens, {how['rounds']} rounds, {how['threads']} threads" if how else ""
         )
         lines = [f"### {model}\n", HEAD.format(statistic), f"|{'---|' * 8}", *map(line, documents)]
-        lines += [f"\nSpeed: a forward pass of {timed}, dense and compressed in turns.\n"] if how else []
+        lines += (
+            [f"\nSpeed: a forward pass of {timed}, dense and compressed (of one precision) in turns.\n"] if how else []
+        )
         put(PAGE, model.removeprefix("builtin:"), [*lines, *(checks(documents) if statistic == "perplexity" else [])])
 
 

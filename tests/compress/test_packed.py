@@ -13,12 +13,14 @@ from tests.compress.conftest import made
 
 from fairsqueeze.compress.apply import compress
 from fairsqueeze.compress.footprint import footprint
-from fairsqueeze.compress.packed import floats_of, inner_tensors, is_packed
-from fairsqueeze.errors import BadSetting, ModelError
+from fairsqueeze.errors import BadSetting, ModelError, NonFinite
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.checkpoint import save
+from fairsqueeze.models.finite import check_finite
 from fairsqueeze.models.load import load
+from fairsqueeze.models.packed import floats_of, inner_tensors, is_packed
 from fairsqueeze.registry import methods
+from fairsqueeze.study.audit import audit
 from fairsqueeze.testing.tiny import tiny_model
 
 IDS = torch.arange(5, 17)[None]
@@ -199,6 +201,18 @@ def test_every_declaration_is_complete(packing):
         assert f"{name}:" in declared.doc
     with pytest.raises(BadSetting, match="grop"):
         compress(made("llama", "causal"), packing, grop=3)
+
+
+def test_packed_models_are_audited_as_others_are(packing):
+    model = compress(made("llama", "causal"), packing, **SETTINGS.get(packing, {}))
+    found = audit(model, tasks=[{"perplexity": {"text": "package", "context": 32, "stride": 32}}], timing=False)
+    (perplexity,) = [e for e in found.estimates if e.statistic == "perplexity"]
+    assert perplexity.value > 1
+    assert found.footprint["parameters"] == model.parameters
+    with torch.no_grad():
+        model.network.model.norm.weight[0] = float("nan")
+    with pytest.raises(NonFinite, match=r"model\.norm\.weight"):
+        check_finite(model)
 
 
 def test_the_command_line_refuses_what_can_not_be_written_before_a_model_is_loaded(tmp_path):

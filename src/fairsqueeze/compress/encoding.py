@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from fairsqueeze.models.packed import inner_tensors
+
 _CHUNK_BYTES = 8 << 20
 _ZSTD_LEVEL = 3
 
@@ -14,6 +16,11 @@ _ZSTD_LEVEL = 3
 def dense_bytes(tensor: Tensor) -> int:
     """Bytes of its values as safetensors stores them."""
     return tensor.numel() * tensor.element_size()
+
+
+def packed_bytes(weight: Tensor) -> int:
+    """Bytes of all that it is made of."""
+    return sum(dense_bytes(tensor) for tensor in inner_tensors(weight))
 
 
 def sparse_bytes(tensor: Tensor, nonzeros: int) -> int:

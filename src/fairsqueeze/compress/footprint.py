@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.encoding import dense_bytes, sparse_bytes, zstd_bytes
+from fairsqueeze.compress.encoding import dense_bytes, packed_bytes, sparse_bytes, zstd_bytes
 from fairsqueeze.compress.flops import flops_per_token
 from fairsqueeze.compress.layers import LAYER_TYPES, typed_parameters
-from fairsqueeze.compress.packed import floats_of, inner_tensors, packed_bytes
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
+from fairsqueeze.models.packed import floats_of, inner_tensors
 
 NOTE = (
     "Zeros scattered over a matrix save neither time nor memory by themselves: they are stored and multiplied like any "

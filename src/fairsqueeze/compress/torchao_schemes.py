@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 
-from fairsqueeze.compress.packed import floats_of, is_packed, packed_bytes
+from fairsqueeze.compress.encoding import packed_bytes
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.matrices import linear_layers
 from fairsqueeze.models.model import Model
+from fairsqueeze.models.packed import floats_of, is_packed
 from fairsqueeze.models.quiet import quiet_transformers
 from fairsqueeze.registry import model_rule
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fairsqueeze.errors import NonFinite
+from fairsqueeze.models.packed import inner_tensors
 
 if TYPE_CHECKING:
     from fairsqueeze.models.model import Model
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_finite(model: Model) -> None:
     """Raises NonFinite, naming the first weights that hold NaN or infinity, and how many do."""
-    found = [name for name, tensor in model.network.named_parameters() if not _finite(tensor.detach())]
+    found = [name for name, tensor in model.network.named_parameters() if not all(map(_finite, inner_tensors(tensor)))]
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise NonFinite(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from fairsqueeze.compress.encoding import dense_bytes
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def is_packed(weight: Tensor) -> bool:
@@ -22,16 +22,13 @@ def inner_tensors(weight: Tensor) -> list[Tensor]:
     return [plain for name in names for plain in inner_tensors(getattr(data, name))]
 
 
-def packed_bytes(weight: Tensor) -> int:
-    """Bytes of all that it is made of."""
-    return sum(dense_bytes(tensor) for tensor in inner_tensors(weight))
-
-
 def floats_of(weight: Tensor) -> Tensor:
     """What it stands for, (out, in): zeros of it are zeros. Integers stand for themselves, up to their scale."""
     data = weight.detach()
     if not hasattr(data, "__tensor_flatten__"):
         return data
+    import torch
+
     try:
         return data.dequantize()
     except NotImplementedError:  # packed for a kernel: what it does to the unit vectors tells
