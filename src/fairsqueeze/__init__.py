@@ -19,6 +19,7 @@ _PUBLIC = {
     "Study": "fairsqueeze.study.study",
     "report": "fairsqueeze.report.page",
     "analyse": "fairsqueeze.analysis.analyse",
+    "validate": "fairsqueeze.validation.card",
     "FairsqueezeError": "fairsqueeze.errors",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]

@@ -227,6 +227,32 @@ def study_status(
 
 
 @app.command()
+def validate(
+    measure: Annotated[str, typer.Argument(metavar="MEASURE", help="Bias measure; NAME or NAME:setting=value.")],
+    model: ModelName,
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: OutFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The report card of a measure on a model: can its figure be trusted, and would a broken model look better?
+
+    Costs up to ten audits with this measure. Exit code 3 if the grade is "not usable".
+
+    Example: fairsqueeze validate stereoset.causal builtin:smollm2-135m --limit 300
+    """
+    from fairsqueeze.report.validation_text import validation_text
+    from fairsqueeze.validation.card import validate as run_validation
+
+    with _working(as_json, quiet) as progress:
+        card = run_validation(measure, model, limit=limit, seed=seed, out=out, device=device, progress=progress)
+    _show(card.to_json(), as_json, validation_text)
+    raise typer.Exit(DONE if card.usable else UNMEASURABLE)
+
+
+@app.command()
 def analyse(
     source: Annotated[str, typer.Argument(metavar="DIR|TABLE", help="A study's folder, or CSV, TSV, Parquet, XLSX.")],
     performance: Annotated[

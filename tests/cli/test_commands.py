@@ -150,7 +150,7 @@ def test_an_interrupt_ends_with_130_and_says_how_to_go_on(
 
 
 def test_every_command_has_help_with_an_example(run: Callable) -> None:
-    for name in ("audit", "compress", "compare", "analyse", "report", "list", "show", "fetch", "doctor"):
+    for name in ("audit", "compress", "compare", "analyse", "validate", "report", "list", "show", "fetch", "doctor"):
         code, out, _ = run(name, "--help")
         assert code == 0
         assert "Example: fairsqueeze" in " ".join(out.split())

@@ -10,7 +10,6 @@ from torch import Tensor
 from fairsqueeze.compress.cut import drop_count, zero_smallest
 from fairsqueeze.registry import Range, weight_rule
 
-
 Sparsity = Annotated[float, Range(0, 1, high_open=True)]
 
 _SAVES = "nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller"
