@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -79,7 +79,8 @@ def save(model: Model, folder: str | Path) -> str:
 def check_storable(model: Model) -> None:
     """Raises ModelError where a compression step left weights that no file format holds (`storable` false)."""
     for step in model.provenance.get("steps", ()):
-        if step.get("measured", {}).get("storable") is False:
+        measured = step.get("measured")
+        if isinstance(measured, Mapping) and measured.get("storable") is False:
             raise ModelError(
                 f"{model.reference} can't be saved: there is no file format for what {step['name']} makes.",
                 f"Save the model before this step, and apply {step['name']} again after loading.",
