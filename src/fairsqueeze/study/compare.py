@@ -189,7 +189,7 @@ def _options_like(options: AuditOptions, like: _Side) -> AuditOptions:
 
     from fairsqueeze.registry import measures
 
-    names: dict[str, list[dict[str, Any]]] = {"measures": [], "tasks": []}
+    names: dict[str, Any] = {"measures": [], "tasks": []}
     for name, table in like.tables.items():
         spec = metadata_of(table)["measure"]
         names["measures" if name in measures else "tasks"].append({name: spec["parameters"]})
