@@ -169,3 +169,19 @@ def test_every_question_of_the_real_files_is_read(
     assert options == {round(1 / declared.statistics[0].chance)}
     right = [i.content["right"] for i in items]
     assert len(set(right)) == max(options), "every position is right at times"
+
+
+def test_questions_about_one_passage_are_one_cluster(tmp_path: Path) -> None:
+    rows = [("Bees fly.", "do bees fly"), ("Bees fly.", "do bees swim"), ("Cats nap.", "do cats nap")]
+    path = jsonl(tmp_path, *({"passage": p, "question": q, "answer": "True"} for p, q in rows))
+    items = tasks.get("multiple_choice.boolq").items({"BoolQ_dev.jsonl": path})
+    first, second, third = (item.cluster for item in items)
+    assert first == second != third
+
+
+def test_one_question_with_other_options_is_one_cluster(tmp_path: Path) -> None:
+    rows = [("open a jar", "A. twist\nB. kick"), ("open a jar", "A. turn\nB. sing"), ("close it", "A. twist\nB. kick")]
+    path = jsonl(tmp_path, *({"question": q, "options": o, "answer": o.split("\n")[0]} for q, o in rows))
+    items = tasks.get("multiple_choice.piqa").items({"PIQA_validation.jsonl": path})
+    first, second, third = (item.cluster for item in items)
+    assert first == second != third

@@ -8,10 +8,10 @@ import pytest
 
 from fairsqueeze.engine.answer import Engine
 from fairsqueeze.engine.requests import PseudoLogProb, StreamLogProb, StreamScores, TokenScores
-from fairsqueeze.errors import DataError
+from fairsqueeze.errors import BadSetting, DataError
 from fairsqueeze.items import Item
 from fairsqueeze.records import frame_of, table_of
-from fairsqueeze.registry import tasks
+from fairsqueeze.registry import checked_settings, tasks
 from fairsqueeze.stimuli.passages import running_text, sentences
 from fairsqueeze.tasks.perplexity import perplexity, pseudo_perplexity, sentence_items, stream_asks, stream_items
 from fairsqueeze.testing.tiny import tiny_model
@@ -85,3 +85,8 @@ def test_pseudo_perplexity_scores_sentences() -> None:
     assert found == {"nats_per_token": 2.0, "nats_per_byte": 0.5, "perplexity": pytest.approx(math.exp(2))}
     asked = tasks.get("pseudo_perplexity").asks(items[0])
     assert asked == {"sentence": PseudoLogProb(items[0].content["text"])}
+
+
+def test_a_window_without_context_is_refused_with_the_settings() -> None:
+    with pytest.raises(BadSetting, match="context is 0"):
+        checked_settings(tasks.get("perplexity"), {"context": 0})

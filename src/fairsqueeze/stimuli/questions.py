@@ -15,11 +15,15 @@ from fairsqueeze.errors import DataError
 
 @dataclass(frozen=True)
 class Question:
-    """`prompt` as a model sees it; `options`, any of which may follow it; `right`: index of the right one."""
+    """`prompt` as a model sees it; `options`, any of which may follow it; `right`: index of the right one.
+
+    `passage`: the text that several questions may be about; "" where the prompt is all there is.
+    """
 
     prompt: str
     options: tuple[str, ...]
     right: int
+    passage: str = ""
 
 
 def lettered(path: Path, prompt: Callable[[dict[str, Any]], str]) -> list[Question]:
@@ -40,7 +44,7 @@ def yes_or_no(path: Path) -> list[Question]:
         if not isinstance(row.get("passage"), str) or not isinstance(row.get("question"), str):
             raise _bad(path, number, "passage and question must be texts")
         prompt = f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:"
-        found.append(Question(prompt, ("no", "yes"), int(row["answer"] == "True")))
+        found.append(Question(prompt, ("no", "yes"), int(row["answer"] == "True"), row["passage"]))
     return found
 
 
@@ -90,7 +94,7 @@ def _lettered(path: Path, number: int, row: dict[str, Any], prompt: Callable[[di
     if not all(contents):
         raise _bad(path, number, "an option is empty")
     try:
-        return Question(prompt({**row, "question": stem}), contents, matching[0])
+        return Question(prompt({**row, "question": stem}), contents, matching[0], str(row.get("passage") or ""))
     except KeyError as error:
         raise _bad(path, number, f"{error} is missing") from None
 

@@ -11,6 +11,7 @@ import numpy as np
 from fairsqueeze.engine.requests import TextLogProb, TokenScores
 from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Card, Frame, Statistic, task
+from fairsqueeze.spec import content_id
 from fairsqueeze.stimuli.questions import Question, four_options, hellaswag, lettered, yes_or_no
 
 DIFFERS = (
@@ -41,12 +42,18 @@ def _statistics(chance: float) -> tuple[Statistic, ...]:
 
 def _items(name: str, file: str, read: Callable[[Path], list[Question]]) -> Callable[..., list[Item]]:
     def items(files: Mapping[str, Path]) -> list[Item]:
+        """Questions about one passage, or with one wording and other options, are one cluster."""
         return [
-            Item(f"{k}", name, "", f"{k}", {"prompt": q.prompt, "options": list(q.options), "right": q.right})
+            Item(f"{k}", name, "", cluster_of(q), {"prompt": q.prompt, "options": list(q.options), "right": q.right})
             for k, q in enumerate(read(files[file]))
         ]
 
     return items
+
+
+def cluster_of(question: Question) -> str:
+    """The same for questions about the same passage; without a passage, for the same question."""
+    return content_id(question.passage or question.prompt)
 
 
 def asks(item: Item) -> dict[str, TextLogProb]:

@@ -77,7 +77,7 @@ def perplexity(
     answers: Mapping[str, StreamScores],
     *,
     text: Text = "wikitext2",
-    context: Annotated[int, Range(0, 1_000_000)] = 256,
+    context: Annotated[int, Range(1, 1_000_000)] = 256,
     stride: Annotated[int, Range(1, 1_000_000)] = 256,
     windows: Annotated[int, Range(1, 10_000_000)] | None = 64,
     seed: int = 0,
