@@ -47,7 +47,7 @@ Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="Performan
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Seeded sample of items per measure, stratified by axis.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of samples, bootstrap and random methods.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of samples, bootstrap and random methods.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 OutFolder = Annotated[
@@ -220,7 +220,7 @@ def study_status(
     from fairsqueeze.study.study import Study
 
     document = Store(target).read_document("study")
-    if document is None:
+    if document is None or "study" not in document:
         raise StoreError(f"{target} holds no study.", "Give the --out folder of `fairsqueeze study run`.")
     found = status(plan(Study.model_validate(document["study"])), target, lambda m: print(m, file=sys.stderr))
     _show(found, as_json, _terminal().status_text)
@@ -408,6 +408,8 @@ def _key_values(pairs: list[str]) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadSetting(f"--set {pair} is not KEY=VALUE.", "Write for example --set sparsity=0.5.")
+        if key in found:
+            raise BadSetting(f"--set gives {key} twice: {found[key]} and {value}.", "Give each setting once.")
         found[key] = value
     return found
 
@@ -418,7 +420,7 @@ def _report_path(folder: Path, format: str) -> Path:
         "latex": "table.tex",
         "csv": "estimates.csv",
         "figures": "figures",
-        "eee": "eee.json",
+        "eee": "eee",
     }
     if format not in names:
         raise unknown_name("report format", format, names)

@@ -156,3 +156,12 @@ def test_every_command_has_help_with_an_example(run: Callable) -> None:
         assert "Example: fairsqueeze" in " ".join(out.split())
     for name in ("check", "plan", "run", "status"):
         assert "Example: fairsqueeze" in " ".join(run("study", name, "--help")[1].split())
+
+
+def test_a_setting_given_twice_and_a_negative_seed_are_refused(run: Callable, folder: Path, tmp_path: Path) -> None:
+    words = ("compress", folder, "--method", "magnitude.linear", "--out", tmp_path / "half")
+    code, out, err = run(*words, "--set", "sparsity=0.5", "--set", "sparsity=0.9")
+    assert (code, out) == (2, "")
+    assert "twice" in err
+    assert run(*words, "--set", "sparsity=0.5", "--seed", "-1")[0] == 2
+    assert not (tmp_path / "half").exists()

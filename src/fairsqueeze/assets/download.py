@@ -49,7 +49,9 @@ def download(client: httpx.Client, url: str, part: Path, size: int, progress: Pr
             if _size(part) != size:
                 got = _size(part)
                 part.unlink()
-                raise AssetError(f"{url} gave {got} bytes; expected {size}.", "Try another source with `--from`.")
+                raise AssetError(
+                    f"The source of {part.stem} gave {got} bytes; expected {size}.", "Try another source with `--from`."
+                )
 
 
 def _stream(client: httpx.Client, url: str, part: Path, size: int, progress: Progress | None) -> None:

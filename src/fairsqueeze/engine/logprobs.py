@@ -85,7 +85,7 @@ class Scorer:
             here = np.flatnonzero((lines >= begin) & (lines < begin + len(logits)))
             at = torch.from_numpy(lines[here] - begin).to(logits.device)
             which = torch.from_numpy(tokens[here]).to(logits.device)
-            found[here] = (logits[at, which] - logits.logsumexp(-1)[at]).double().cpu().numpy()
+            found[here] = (logits[at, which] - logits.logsumexp(-1)[at]).cpu().double().numpy()
         return found
 
     def _inputs(self, rows: Sequence[Row], longest: int) -> dict[str, torch.Tensor]:

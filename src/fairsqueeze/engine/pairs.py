@@ -135,7 +135,7 @@ class Judge:
         with torch.inference_mode():
             inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
             logits = self._model.network(**inputs).logits
-        return list(logits.double().cpu().numpy())
+        return list(logits.cpu().double().numpy())
 
     def _lone(self, piece: Pair) -> bool:
         if not self.batches:  # causal classifiers without a padding token refuse batches

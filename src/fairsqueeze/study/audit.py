@@ -51,9 +51,16 @@ class Audit:
 
     @property
     def measurable(self) -> bool:
-        """Whether at least one bias measure says something about this model (or none was asked)."""
-        corrected = [e for e in self.estimates if e.statistic.startswith("corrected_bias") and e.axis is None]
-        return not corrected or any(e.status != "unmeasurable" for e in corrected)
+        """Whether at least one bias measure says something about this model (or none was asked).
+
+        What counts is the form that decides: prior-corrected where the measure has it, else raw.
+        """
+        deciding: dict[str, Estimate] = {}
+        for one in self.estimates:
+            if one.axis is None and one.statistic in ("corrected_bias", "corrected_bias.prior"):
+                if one.statistic == "corrected_bias.prior" or one.measure not in deciding:
+                    deciding[one.measure] = one
+        return not deciding or any(one.status != "unmeasurable" for one in deciding.values())
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,12 @@ def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: O
     from fairsqueeze.models.load import load
 
     this.progress.say(f"Loading {model}")
-    dense = load(model, device=this.options.device, dtype=this.options.dtype)
+    try:
+        dense = load(model, device=this.options.device, dtype=this.options.dtype)
+    except FairsqueezeError as error:
+        outcome.failed |= {f"{model}: {variant.label}": str(error) for variant in pending}
+        this.progress.say(f"  failed: {error}")
+        return
     base: _Side | None = None
     for number, variant in enumerate(variants, start=1):
         if variant in pending or variant.kind == "dense":
