@@ -13,7 +13,8 @@ from fairsqueeze.errors import BadSetting, ModelError, NonFinite, StoreError, St
 from fairsqueeze.models.load import load
 from fairsqueeze.report.load import load_results
 from fairsqueeze.spec import Spec
-from fairsqueeze.study.audit import AuditOptions, audit
+from fairsqueeze.stats.estimate import Estimate
+from fairsqueeze.study.audit import Audit, AuditOptions, audit
 from fairsqueeze.study.compare import compare
 from fairsqueeze.study.evaluation import prepare
 from fairsqueeze.study.store import Store
@@ -229,3 +230,14 @@ def test_a_folder_whose_audit_is_none_is_refused(tiny_folder: Path, tmp_path: Pa
     (tmp_path / "audit.json").write_text(content)
     with pytest.raises(StoreError):
         load_results(tmp_path)
+
+
+@pytest.mark.parametrize(("raw", "prior", "measurable"), [("ok", "unmeasurable", False), ("unmeasurable", "ok", True)])
+def test_the_prior_corrected_form_decides_whether_anything_was_measured(raw: str, prior: str, measurable: bool) -> None:
+    def estimate(statistic: str, status: str) -> Estimate:
+        return Estimate("m", statistic, None, None, None, None, 1, 0, 0.0, None, status=status)
+
+    both = [estimate("corrected_bias", raw), estimate("corrected_bias.prior", prior)]
+    pooled = estimate("corrected_bias.pooled", "ok")
+    assert Audit({}, {}, [*both, pooled], [], {}).measurable is measurable
+    assert Audit({}, {}, [], [], {}).measurable

@@ -55,12 +55,13 @@ class Audit:
 
         What counts is the form that decides: prior-corrected where the measure has it, else raw.
         """
-        deciding: dict[str, Estimate] = {}
-        for one in self.estimates:
-            if one.axis is None and one.statistic in ("corrected_bias", "corrected_bias.prior"):
-                if one.statistic == "corrected_bias.prior" or one.measure not in deciding:
-                    deciding[one.measure] = one
-        return not deciding or any(one.status != "unmeasurable" for one in deciding.values())
+        overall = {(e.measure, e.statistic): e for e in self.estimates if e.axis is None}
+        deciding = [
+            overall.get((measure, "corrected_bias.prior"), raw)
+            for (measure, statistic), raw in overall.items()
+            if statistic == "corrected_bias"
+        ]
+        return not deciding or any(one.status != "unmeasurable" for one in deciding)
 
 
 @dataclass(frozen=True)
