@@ -143,9 +143,3 @@ def test_small_texts(estimate: Make) -> None:
     assert interval_text(estimate("m", "s", 0.2, 0.1)) == "[0.100, 0.300]"
     assert interval_text(estimate("m", "s", None, 0.1)) == ""
     assert interval_text(estimate("m", "s", 0.2)) == ""
-
-
-def test_a_share_from_0_to_1_keeps_its_decimals_beside_percentages_of_the_same_name() -> None:
-    from fairsqueeze.report.labels import number
-
-    assert [number(v, "lm_score") for v in (0.774, 77.4, 0.0)] == ["0.774", "77.4", "0.0"]

@@ -119,7 +119,7 @@ def number(value: float | None, statistic: str = "") -> str:
         text = f"{value:.2e}"
     elif size >= 1000:
         text = f"{value:,.0f}"
-    elif (statistic in _ONE_DECIMAL and (size > 1 or size == 0)) or size >= 100:  # shares of some measures are 0 to 1
+    elif statistic in _ONE_DECIMAL or size >= 100:
         text = f"{value:.1f}"
     elif size >= 10:
         text = f"{value:.2f}"
