@@ -70,6 +70,9 @@ class Int8Linear(nn.Linear):
 def dynamic_int8(model: Model, *, per_channel: bool = False) -> dict[str, Any]:
     """Keep the weights of the blocks as 8-bit integers and round inputs to 8 bits as they come, with torch's kernels.
 
+    Inputs share one scale for a whole batch, so that the few huge activations of a language model cost all others their
+    precision: perplexity of SmolLM2-135M rises from 22 to 87, with `torchao.int8_dynamic`, token by token, to 23.
+
     Args:
         model: changed in place; float32, on a CPU. It can't be saved: plain transformers has no such layer.
         per_channel: a scale for each output instead of one for the whole matrix.
