@@ -9,9 +9,12 @@ import pytest
 from fairsqueeze.errors import StepFailed
 from fairsqueeze.models.load import load
 from fairsqueeze.report.load import load_results
-from fairsqueeze.study.plan import plan
-from fairsqueeze.study.run import run, status
+from fairsqueeze.spec import Spec
+from fairsqueeze.study.audit import AuditOptions
+from fairsqueeze.study.plan import PlannedVariant, plan
+from fairsqueeze.study.run import run, status, variant_key
 from fairsqueeze.study.study import Study
+from fairsqueeze.testing.tiny import save_tiny, tiny_model
 
 pytestmark = pytest.mark.usefixtures("small_registry")
 
@@ -33,10 +36,41 @@ def test_an_edited_study_reports_only_what_it_now_asks(tiny_folder: Path, tmp_pa
 
 
 def test_a_study_of_which_nothing_could_be_scored_says_why(tiny_folder: Path, tmp_path: Path) -> None:
-    from fairsqueeze.testing.tiny import save_tiny
-
     broken = load(tiny_folder)
     broken.network.get_input_embeddings().weight.data[0, 0] = float("nan")
     save_tiny(broken, tmp_path / "broken")
     with pytest.raises(StepFailed, match=r"dense.*NaN"):
         run(plan(study(tmp_path / "broken")), tmp_path / "out")
+
+
+def test_other_weights_under_the_same_path_are_scored_anew(tmp_path: Path) -> None:
+    """A study that calls a variant finished because its folder has the same name would report another model."""
+    folder, ids = tmp_path / "model", []
+    for seed in (0, 1):
+        save_tiny(tiny_model("llama", "causal", seed=seed), folder)
+        outcome = run(plan(study(folder)), tmp_path / "out")
+        assert outcome.computed == ["dense", "reference: random"]
+        ids.append([v.audit["model"]["id"] for v in load_results(tmp_path / "out").variants])
+    assert ids[0][0] != ids[1][0]
+    assert run(plan(study(folder)), tmp_path / "out").computed == []
+
+
+def test_another_file_under_the_name_that_a_setting_gives_is_another_variant(tiny_folder: Path, tmp_path: Path) -> None:
+    text, keys = tmp_path / "text.txt", []
+    for content in ("one text", "another text"):
+        text.write_text(content)
+        step = Spec("neurons.activation", {"share": 0.5, "text": str(text)})
+        keys.append(variant_key(PlannedVariant(str(tiny_folder), (step,)), [], AuditOptions()))
+    assert keys[0] != keys[1]
+
+
+def test_variants_of_two_models_that_fail_alike_are_both_told(tiny_folder: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        broken = load(tiny_folder)
+        broken.network.get_input_embeddings().weight.data[0, 0] = float("nan")
+        save_tiny(broken, folder)
+    models = [str(tiny_folder), *map(str, folders)]
+    outcome = run(plan(study(tiny_folder).model_copy(update={"models": models})), tmp_path / "out")
+    assert [name.rpartition(": ")[0] for name in outcome.failed] == [str(folder) for folder in folders]
+    assert outcome.computed == [f"{tiny_folder}: dense", f"{tiny_folder}: reference: random"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairsqueeze.assets.checksum import sha256_of
 from fairsqueeze.errors import FairsqueezeError, StepFailed, StoreError
-from fairsqueeze.spec import content_id
+from fairsqueeze.models.source import source_of
+from fairsqueeze.spec import Spec, content_id
 from fairsqueeze.study.audit import AuditOptions, audit_loaded
 from fairsqueeze.study.compare import _Side, compare_sides, side_of
 from fairsqueeze.study.evaluation import Evaluation, prepare
@@ -40,6 +42,10 @@ class _Run:
     options: AuditOptions
     progress: Progress
 
+    def name(self, variant: PlannedVariant) -> str:
+        """What the outcome calls a variant: its label, behind its model's name where there are several models."""
+        return variant.label if len(self.plan.study.models) == 1 else f"{variant.model}: {variant.label}"
+
 
 def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Outcome:
     """Make and score all variants of `plan` into the folder `out`.
@@ -69,13 +75,27 @@ def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Out
 
 
 def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], options: AuditOptions) -> str:
-    """Content id of a variant with all that is asked of it: the name of its document in the store."""
+    """Content id of a variant with all that is asked of it: the name of its document in the store.
+
+    The files behind the model and behind every setting that names one count, not only their names.
+    """
     asked = [
         [e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}]
         for e in evaluations
     ]
-    versions = [_version(s.name) for s in variant.steps]
-    return content_id([variant.id, versions, asked, options.dtype, options.device.split(":")[0]], length=24)
+    made_by = [[_version(s.name), _files_named(s)] for s in variant.steps]
+    made_of = source_of(variant.model)
+    return content_id([variant.id, made_of, made_by, asked, options.dtype, options.device.split(":")[0]], length=24)
+
+
+def _files_named(step: Spec) -> dict[str, str]:
+    """The sha256 of each file that a setting of `step` names: another text under the same path is another step."""
+    texts = {key: value for key, value in step.parameters.items() if isinstance(value, str) and value}
+    return {key: sha256_of(Path(value).expanduser()) for key, value in texts.items() if _is_file(value)}
+
+
+def _is_file(text: str) -> bool:
+    return Path(text).expanduser().is_file()
 
 
 def _version(method: str) -> int:
@@ -106,9 +126,10 @@ def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: O
     variants = this.plan.of(model)
     keys = {v.id: variant_key(v, evaluations, this.options) for v in variants}
     pending = [v for v in variants if this.store.read_document(f"variants/{keys[v.id]}") is None]
-    outcome.found += [v.label for v in variants if v not in pending]
-    for label in outcome.found:
-        this.progress.say(f"{label}: already there")
+    there = [this.name(v) for v in variants if v not in pending]
+    outcome.found += there
+    for name in there:
+        this.progress.say(f"{name}: already there")
     if not pending:
         return
     from fairsqueeze.models.load import load
@@ -117,7 +138,7 @@ def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: O
     try:
         dense = load(model, device=this.options.device, dtype=this.options.dtype)
     except FairsqueezeError as error:
-        outcome.failed |= {f"{model}: {variant.label}": str(error) for variant in pending}
+        outcome.failed |= {this.name(variant): str(error) for variant in pending}
         this.progress.say(f"  failed: {error}")
         return
     base: _Side | None = None
@@ -127,7 +148,7 @@ def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: O
             try:
                 side, document = _score_variant(this, variant, dense, evaluations, base)
             except FairsqueezeError as error:
-                outcome.failed[variant.label] = str(error)
+                outcome.failed[this.name(variant)] = str(error)
                 this.progress.say(f"  failed: {error}")
                 if variant.kind == "dense":
                     return
@@ -135,7 +156,7 @@ def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: O
             base = base or side
             if variant in pending:
                 this.store.write_document(f"variants/{keys[variant.id]}", {**document, "order": number})
-                outcome.computed.append(variant.label)
+                outcome.computed.append(this.name(variant))
 
 
 def _score_variant(
