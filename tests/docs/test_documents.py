@@ -51,3 +51,22 @@ def test_every_command_in_the_readme_exists() -> None:
     used = re.findall(r"^fairsqueeze (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert used
     assert set(used) <= known
+
+
+def test_the_study_files_in_the_documents_are_in_order(tmp_path: Path) -> None:
+    from fairsqueeze.study.plan import plan
+    from fairsqueeze.study.study import Study
+
+    blocks = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "studies.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    assert len(blocks) >= 2
+    for block in blocks:
+        (tmp_path / "study.yaml").write_text(block, encoding="utf-8")
+        assert plan(Study.from_file(tmp_path / "study.yaml")).variants
+
+
+def test_every_page_that_a_message_points_to_exists() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / page).is_file(), f"{path.name} points to {page}"
