@@ -83,7 +83,7 @@ class _Step:
 
     def to_json(self) -> dict[str, Any]:
         """Name, parameters, seed (null where nothing is drawn at random) and version."""
-        seed = self.seed if self.method.seeded or self.method.needs else None
+        seed = self.seed if self.method.seeded else None
         return {**self.spec.to_json(), "seed": seed, "version": self.method.version}
 
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
+
+from fairsqueeze.registry import Range
+
+Sparsity = Annotated[float, Range(0, 1, high_open=True)]
+"""Share of weights that are zero afterwards."""
+
+SAVES = "nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller"
+"""What zeros that are stored like other weights save."""
 
 _CHUNK = 1 << 22
 _DIGIT = 16

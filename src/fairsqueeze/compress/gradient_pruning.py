@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import torch
 
+from fairsqueeze.compress.cut import SAVES, Sparsity
 from fairsqueeze.compress.heads_importance import losses_for
-from fairsqueeze.compress.rows import SAVES, Sparsity
 from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.weight_gradients import loss_and_gradients, only_these_learn, prune_by_score_
 from fairsqueeze.models.anatomy import weight_matrices

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from fairsqueeze.compress.cut import below, cut_at, drop_count
+from fairsqueeze.compress.cut import SAVES, Sparsity, below, cut_at, drop_count
 from fairsqueeze.compress.heads_importance import losses_for
-from fairsqueeze.compress.magnitude import Sparsity
 from fairsqueeze.compress.surgery_calibration import Length, Sequences, labelled_pairs
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import weight_matrices
@@ -36,7 +35,7 @@ CLIP = 1.0
     updates=True,
     trains=True,
     source="Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, imp; Frankle and Carbin 2019, 1803.03635",
-    saves="nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller",
+    saves=SAVES,
 )
 def magnitude_iterative(
     model: Model,

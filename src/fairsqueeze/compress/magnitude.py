@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.cut import below, cut_at, drop_count, zero_smallest
+from fairsqueeze.compress.cut import SAVES, Sparsity, below, cut_at, drop_count, zero_smallest
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
-from fairsqueeze.registry import Range, model_rule, weight_rule
+from fairsqueeze.registry import model_rule, weight_rule
 
-Sparsity = Annotated[float, Range(0, 1, high_open=True)]
-
-_SAVES = "nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller"
 _STUDY = "Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, {}; torch.nn.utils.prune.{}"
 
 
@@ -24,7 +19,7 @@ _STUDY = "Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, {}; tor
     exact_over="matrix",
     family="magnitude",
     source=_STUDY.format("l1-unstructured", "l1_unstructured"),
-    saves=_SAVES,
+    saves=SAVES,
 )
 def magnitude_all(weight: Tensor, *, sparsity: Sparsity) -> Tensor:
     """Zero the smallest weights of every layer, the same share in each, embeddings and norms included.
@@ -53,7 +48,7 @@ def magnitude_all(weight: Tensor, *, sparsity: Sparsity) -> Tensor:
     exact_over="matrix",
     family="magnitude",
     source=_STUDY.format("l1-unstructured-linear", "l1_unstructured"),
-    saves=_SAVES,
+    saves=SAVES,
 )
 def magnitude_linear(weight: Tensor, *, sparsity: Sparsity) -> Tensor:
     """Zero the smallest weights of every linear layer, the same share in each.
@@ -79,7 +74,7 @@ def magnitude_linear(weight: Tensor, *, sparsity: Sparsity) -> Tensor:
     exact_over="selection",
     family="magnitude",
     source=_STUDY.format("global-unstructured", "global_unstructured"),
-    saves=_SAVES,
+    saves=SAVES,
 )
 def magnitude_global(model: Model, *, sparsity: Sparsity) -> None:
     """Zero the smallest weights of the whole model under one threshold, embeddings and norms included.
@@ -104,7 +99,7 @@ def magnitude_global(model: Model, *, sparsity: Sparsity) -> None:
     exact_over="selection",
     family="magnitude",
     source=_STUDY.format("global-unstructured-attention", "global_unstructured"),
-    saves=_SAVES,
+    saves=SAVES,
 )
 def magnitude_global_attention(model: Model, *, sparsity: Sparsity) -> None:
     """Zero the smallest weights of all query, key and value projections under one threshold.

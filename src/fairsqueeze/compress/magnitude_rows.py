@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fairsqueeze.compress.cut import SAVES, Sparsity
 from fairsqueeze.compress.rows import (
-    SAVES,
     SAVES_NM,
     Keep,
     Of,
-    Sparsity,
     check_groups,
     prove_groups,
     zero_in_groups,

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.cut import drop_count, zero_smallest
-from fairsqueeze.registry import Range, weight_rule
-
-Sparsity = Annotated[float, Range(0, 1, high_open=True)]
-
-_SAVES = "nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller"
+from fairsqueeze.compress.cut import SAVES, Sparsity, drop_count, zero_smallest
+from fairsqueeze.registry import weight_rule
 
 
 @weight_rule(
@@ -22,7 +16,7 @@ _SAVES = "nothing by itself: the zeros are stored and multiplied; only a sparse 
     family="random",
     source="Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, random-unstructured; "
     "torch.nn.utils.prune.random_unstructured",
-    saves=_SAVES,
+    saves=SAVES,
 )
 def random_all(weight: Tensor, *, sparsity: Sparsity, seed: int) -> Tensor:
     """Zero weights of every layer at random, the same share in each, embeddings and norms included.
@@ -49,7 +43,7 @@ def random_all(weight: Tensor, *, sparsity: Sparsity, seed: int) -> Tensor:
     exact_over="matrix",
     family="random",
     source="the usual floor; as torch.nn.utils.prune.random_unstructured on every linear layer",
-    saves=_SAVES,
+    saves=SAVES,
 )
 def random_linear(weight: Tensor, *, sparsity: Sparsity, seed: int) -> Tensor:
     """Zero weights of every linear layer at random, the same share in each.

@@ -14,11 +14,9 @@ from fairsqueeze.models.anatomy import WeightRef
 from fairsqueeze.models.matrices import oriented_shape
 from fairsqueeze.registry import Range
 
-Sparsity = Annotated[float, Range(0, 1, high_open=True)]
 Keep = Annotated[int, Range(1, 64)]
 Of = Annotated[int, Range(2, 64)]
 
-SAVES = "nothing by itself: the zeros are stored and multiplied; only a sparse encoding on disk is smaller"
 SAVES_NM = (
     "nothing by itself: the zeros are stored and multiplied; hardware that knows the pattern (2 of 4: NVIDIA from "
     "Ampere on) can skip them once a kernel packs the weights"

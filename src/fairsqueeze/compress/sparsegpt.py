@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from fairsqueeze.compress.calibration import calibrate
-from fairsqueeze.compress.cut import below, cut_at, drop_count
+from fairsqueeze.compress.cut import SAVES, Sparsity, below, cut_at, drop_count
 from fairsqueeze.compress.grid import Bits, Grid, bits_measured, fit_grid, in_groups
 from fairsqueeze.compress.rows import (
-    SAVES,
     SAVES_NM,
     Keep,
     Of,
-    Sparsity,
     check_groups,
     mask_in_groups,
     prove_groups,
