@@ -403,7 +403,7 @@ def _console() -> Any:
 
 
 def _key_values(pairs: list[str]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
@@ -453,13 +453,13 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("fairsqueeze: interrupted. The same command goes on where it stopped.", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
-    except Exception as error:
-        if not _is_usage_error(error):
+    except Exception as error:  # of all others only the parser's own are told; the rest are faults and raised
+        refused: Any = error if _is_usage_error(error) else None
+        if refused is None:
             raise
-        context = getattr(error, "ctx", None)
-        if context is not None:
-            print(context.get_usage(), file=sys.stderr)
-        print(f"fairsqueeze: {error.format_message()}", file=sys.stderr)
+        if getattr(refused, "ctx", None) is not None:
+            print(refused.ctx.get_usage(), file=sys.stderr)
+        print(f"fairsqueeze: {refused.format_message()}", file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
     raise SystemExit(code if isinstance(code, int) else DONE)
 

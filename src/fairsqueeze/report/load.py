@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from fairsqueeze.errors import StoreError
-from fairsqueeze.report.results import Results, Variant
+from fairsqueeze.report.results import Kind, Results, Variant
 from fairsqueeze.study.finished import finished
 from fairsqueeze.study.store import Store
 
@@ -42,7 +42,8 @@ def _of_study(store: Store) -> Results:
 def _of_comparison(store: Store) -> Results:
     comparison = store.read_document("compare") or {}
     variants = []
-    for side, kind in (("base", "dense"), ("other", "compressed")):
+    sides: tuple[tuple[str, Kind], ...] = (("base", "dense"), ("other", "compressed"))
+    for side, kind in sides:
         audit = Store(store.root / side).read_document("audit")
         if audit is None:
             raise StoreError(f"{store.root}/{side} holds no audit.", "Compare models, not folders, to report on both.")
@@ -57,7 +58,7 @@ def _of_audit(store: Store) -> Results:
     if not {"model", "provenance"} <= set(audit):
         raise StoreError(f"{store.root}/audit.json is no audit of fairsqueeze.", "Run the audit with another --out.")
     reference = audit["model"]["reference"]
-    kind = "reference" if reference.startswith("reference:") else "dense"
+    kind: Kind = "reference" if reference.startswith("reference:") else "dense"
     return Results("audit", "", [Variant(reference, kind, audit, None)], audit["provenance"]["command"], _date(store))
 
 

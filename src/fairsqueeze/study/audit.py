@@ -20,6 +20,7 @@ from fairsqueeze.study.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from fairsqueeze.engine.answer import Engine
     from fairsqueeze.models.model import Model
 
 SCHEMA = "fairsqueeze.audit/1"
@@ -261,10 +262,10 @@ def _score(
         watch = Stopwatch()
 
 
-def _usage_json(engine: Any) -> dict[str, Any]:
-    from dataclasses import asdict, is_dataclass
+def _usage_json(engine: Engine) -> dict[str, Any]:
+    from dataclasses import asdict
 
-    return asdict(engine.usage) if is_dataclass(engine.usage) else dict(engine.usage)
+    return asdict(engine.usage)
 
 
 def _footprint(model: Model, options: AuditOptions, progress: Progress) -> dict[str, Any]:

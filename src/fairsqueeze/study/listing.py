@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-from fairsqueeze.assets.catalogue import describe, entries, entry
+from fairsqueeze.assets.catalogue import EntryKind, describe, entries, entry
 from fairsqueeze.registry import Measure, Method, measures, methods, tasks
 
 Listed = list[dict[str, Any]]
@@ -42,7 +42,7 @@ def _evaluations(registry: Any) -> Callable[[], Listed]:
     return listed
 
 
-def _assets(kind: str) -> Callable[[], Listed]:
+def _assets(kind: EntryKind) -> Callable[[], Listed]:
     return lambda: [{**describe(one), "from": _remote(describe(one)["sources"])} for one in entries(kind)]
 
 
@@ -118,9 +118,9 @@ def _statistic(s: Any) -> str:
     )
 
 
-def _asset(kind: str) -> Callable[[str], dict[str, Any]]:
+def _asset(kind: EntryKind) -> Callable[[str], dict[str, Any]]:
     def shown(name: str) -> dict[str, Any]:
-        one = entry(name, kind)  # type: ignore[arg-type]  # called with data and model
+        one = entry(name, kind)
         found = describe(one)
         if one.delta is not None:
             found["card"] = files("fairsqueeze.models").joinpath("deltas", one.delta.card).read_text(encoding="utf-8")

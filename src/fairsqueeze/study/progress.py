@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Progress(Protocol):
@@ -54,7 +54,7 @@ class Lines:
 class Bar:
     """A live bar on a terminal."""
 
-    def __init__(self, bar: object, console: object) -> None:
+    def __init__(self, bar: Any, console: Any) -> None:
         self._bar = bar
         self._console = console
         self._tasks: dict[str, int] = {}

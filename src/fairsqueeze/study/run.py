@@ -191,7 +191,8 @@ def _make(variant: PlannedVariant, dense: Model) -> Model:
     if variant.reference:
         from fairsqueeze.models.references import make_reference
 
-        return make_reference(dense, variant.reference, seed=variant.seed)
+        which: Any = variant.reference  # one of the three names, by the study's check
+        return make_reference(dense, which, seed=variant.seed)
     if not variant.steps:
         return dense
     from fairsqueeze.compress.apply import pipeline
