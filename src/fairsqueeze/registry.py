@@ -86,14 +86,17 @@ class Setting:
                 return str(value).lower() in {"true", "yes", "1"}
             raise self._refuse(owner, value, "true or false")
         if isinstance(value, bool) and self.type in (int, float):
-            raise self._refuse(owner, value, f"a value of type {self.type.__name__}")
+            raise self._refuse(owner, value, self._kind())
         try:
             converted = self.type(value)
         except (TypeError, ValueError, OverflowError):
-            raise self._refuse(owner, value, f"a value of type {self.type.__name__}") from None
+            raise self._refuse(owner, value, self._kind()) from None
         if self.type is int and isinstance(value, float) and converted != value:
             raise self._refuse(owner, value, "a whole number")
         return converted
+
+    def _kind(self) -> str:
+        return f"a value of type {self.type.__name__}" + (f" in {self.range}" if self.range else "")
 
     def _refuse(self, owner: str, value: Any, wanted: str) -> BadSetting:
         return BadSetting(f"{owner}: {self.name} is {value!r}.", f"It must be {wanted}.")

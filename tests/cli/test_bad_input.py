@@ -150,3 +150,24 @@ def test_a_cache_that_can_not_be_made(run: Callable, tmp_path: Path, monkeypatch
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("FAIRSQUEEZE_CACHE", str(tmp_path / "file" / "cache"))
     refused(run("doctor"), "can't be written", "FAIRSQUEEZE_CACHE")
+
+
+def test_a_percentage_where_a_share_is_meant(run: Callable, folder: Path, tmp_path: Path) -> None:
+    words = ("compress", folder, "--method", "magnitude.linear", "--out", tmp_path / "half")
+    refused(run(*words, "--set", "sparsity=50%"), "sparsity is '50%'", "in [0, 1)")
+    assert not (tmp_path / "half").exists()
+
+
+def test_the_folder_of_a_study_is_no_model(run: Callable, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    refused(run("compare", tmp_path, folder, *TASK, "-q"), "no config.json", "holds a study")
+
+
+def test_a_built_in_model_named_without_its_prefix(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fairsqueeze.errors import AssetError
+
+    def offline(*_: object) -> Path:
+        raise AssetError("No network.", "Check the network.")
+
+    monkeypatch.setattr("fairsqueeze.assets.hub.snapshot", offline)
+    refused(run("audit", "smollm2-135m", *TASK, "-q"), "Did you mean builtin:smollm2-135m?", "Check the network.")

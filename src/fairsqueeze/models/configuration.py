@@ -17,13 +17,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     transformers does not have; code that comes with a model is never run."""
     path = folder / "config.json"
     if not path.is_file():
-        adapter = (folder / "adapter_config.json").is_file()
-        remedy = (
-            "It holds an adapter: merge it into its base model and save that."
-            if adapter
-            else "A model folder has config.json, *.safetensors and a tokeniser, as save_pretrained writes it."
-        )
-        raise ModelError(f"{folder} has no config.json.", remedy)
+        raise ModelError(f"{folder} has no config.json.", _instead(folder))
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
@@ -35,6 +29,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: architectures is {named!r}.", "It must be a list of names of transformers classes.")
     _check_known(config, path)
     return config
+
+
+def _instead(folder: Path) -> str:
+    """What to do with a folder that is no model, by what it holds."""
+    if (folder / "adapter_config.json").is_file():
+        return "It holds an adapter: merge it into its base model and save that."
+    if (folder / "study.json").is_file():
+        return "It holds a study: name a model, or the folder of an audit (fairsqueeze audit MODEL --out DIR)."
+    return "A model folder has config.json, *.safetensors and a tokeniser, as save_pretrained writes it."
 
 
 def _check_known(config: dict[str, Any], path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.errors import ModelError, unknown_name
+from fairsqueeze.errors import AssetError, ModelError, unknown_name
 from fairsqueeze.models.reference import Reference
 
 if TYPE_CHECKING:
@@ -94,9 +94,15 @@ def _converted(path: Path, provenance: dict[str, Any]) -> Place:
 
 
 def _hub(reference: Reference, patterns: tuple[str, ...] = ()) -> Place:
+    from fairsqueeze.assets.catalogue import entries
     from fairsqueeze.assets.hub import snapshot
 
-    folder = snapshot(reference.name, reference.revision, patterns)
+    try:
+        folder = snapshot(reference.name, reference.revision, patterns)
+    except AssetError as error:
+        if reference.name not in {entry.name for entry in entries("model")}:
+            raise
+        raise AssetError(error.message, f"Did you mean builtin:{reference.name}? {error.remedy}") from error
     # The cache of the hub names a snapshot's folder by its commit.
     provenance = {"source": "hub", "repository": reference.name, "revision": folder.name}
     quantised = sorted(folder.glob("*.gguf"))
