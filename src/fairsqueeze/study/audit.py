@@ -318,7 +318,7 @@ def _warnings(
         undefined = [s for s in tables[name].column("status").to_pylist() if s != "ok"]
         if undefined:
             reasons = ", ".join(f"{s} ({undefined.count(s)})" for s in sorted(set(undefined)))
-            found.append(f"{name}: {len(undefined)} of {tables[name].num_rows} rows are undefined: {reasons}.")
+            found.append(f"{name}: {len(undefined)} of {tables[name].num_rows} rows lack a value: {reasons}.")
     if dtype_of(model) != "float32":
         found.append(f"Scored in {dtype_of(model)}: numbers differ from float32 and between machines.")
     return found
