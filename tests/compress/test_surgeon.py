@@ -161,6 +161,24 @@ def test_the_factor_is_that_of_the_damped_inverse_and_dead_inputs_count_as_one()
     assert "damping" in refused.value.remedy
 
 
+def test_inputs_that_are_always_zero_go_first_however_small_the_others_are():
+    weight, hessian = layer(features=40)
+    hessian *= 1e-4  # the dead ones' stand-in of 1 lies far above
+    hessian[[3, 30]], hessian[:, [3, 30]] = 0, 0
+    weight[0, 3] = weight[1, 5] = 0
+    for sparsity in (0.06, 0.3):
+        for result in (
+            sparsegpt(weight, hessian=hessian, sparsity=sparsity),
+            sparsegpt_quantised(weight.float(), hessian=hessian.float(), sparsity=sparsity, bits=8),
+        ):
+            assert bool((result[:, [3, 30]] == 0).all())
+            assert bool((result[weight == 0] == 0).all())
+    by_groups = sparsegpt_nm(weight, hessian=hessian, keep=3, of=4)
+    assert bool((by_groups[:, [3, 30]] == 0)[[0, 2, 3, 4, 5]].all())
+    assert bool((by_groups[weight == 0] == 0).all())
+    assert bool((by_groups.reshape(-1, 4) != 0).sum(1).eq(3).all()), "no more than must go"
+
+
 def test_zeros_stay_zeros_and_count():
     weight, hessian = layer(out=8, features=260)
     weight[torch.rand(weight.shape, generator=torch.Generator().manual_seed(3)) < 0.4] = 0

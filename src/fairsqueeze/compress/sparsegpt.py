@@ -63,7 +63,7 @@ def sparsegpt(weight: Tensor, *, hessian: Tensor, sparsity: Sparsity, damping: D
         Algorithm 1 with B = Bs = 128, and its code. The code zeroes weights equal to the threshold as well, one a block
         too many; here the number is exact. It also zeroes all weights of inputs that are always 0; here these go first.
     """
-    return sweep(weight, inverse_factor(hessian, damping), _prune(weight, sparsity)).to(weight.dtype)
+    return sweep(weight, inverse_factor(hessian, damping), _prune(weight, hessian, sparsity)).to(weight.dtype)
 
 
 @weight_rule(
@@ -93,19 +93,20 @@ def sparsegpt_nm(weight: Tensor, *, hessian: Tensor, keep: Keep = 2, of: Of = 4,
         A new weight of the same shape and type.
 
     Source:
-        Section 3.5, "semi-structured sparsity", and its code (prunen, prunem).
+        Section 3.5, "semi-structured sparsity", and its code (prunen, prunem), which zeroes all weights of inputs that
+        are always 0; here these go first.
     """
-    old_zeros = weight == 0
+    old_zeros, dead = weight == 0, hessian.diagonal() == 0
 
     def begin(start: int, here: Tensor, diagonal: Tensor) -> Settle:
         gone = torch.empty_like(here, dtype=torch.bool)
 
         def settle(column: int, now: Tensor) -> Tensor:
             if column % of == 0:
-                group = slice(column, column + of)
-                score = (here[:, group] / diagonal[group]).square()
-                score = score.masked_fill(old_zeros[:, start + column : start + column + of], -1.0)
-                gone[:, group] = mask_in_groups(score, keep, of) | (score < 0)
+                group, whole = slice(column, column + of), slice(start + column, start + column + of)
+                score = (here[:, group] / diagonal[group]).square().masked_fill(dead[whole], -1.0)
+                score = score.masked_fill(old_zeros[:, whole], -2.0)
+                gone[:, group] = mask_in_groups(score, keep, of) | old_zeros[:, whole]
             return now.masked_fill(gone[:, column], 0.0)
 
         return settle
@@ -159,19 +160,20 @@ def sparsegpt_quantised(
         symmetric and its scale a float16.
     """
     grid = fit_grid(in_groups(weight, None), bits, symmetric=True)
-    swept = sweep(weight, inverse_factor(hessian, damping), _prune(weight, sparsity, grid))
+    swept = sweep(weight, inverse_factor(hessian, damping), _prune(weight, hessian, sparsity, grid))
     return swept.to(weight.dtype)
 
 
-def _prune(weight: Tensor, sparsity: float, grid: Grid | None = None) -> Begin:
+def _prune(weight: Tensor, hessian: Tensor, sparsity: float, grid: Grid | None = None) -> Begin:
     """Settle each block by zeroing what costs least in it, and rounding the rest to `grid` if there is one."""
-    old_zeros = weight == 0
+    old_zeros, dead = weight == 0, hessian.diagonal() == 0
     budget = _Budget(old_zeros, sparsity)
 
     def begin(start: int, here: Tensor, diagonal: Tensor) -> Settle:
-        zeros = old_zeros[:, start : start + here.shape[1]]
-        score = (here / diagonal).square() + torch.finfo(here.dtype).tiny
-        score = score.masked_fill(zeros, 0.0)  # the only ones at 0, so that they go first
+        columns = slice(start, start + here.shape[1])
+        zeros, least = old_zeros[:, columns], torch.finfo(here.dtype).tiny
+        score = (here / diagonal).square() + 2 * least
+        score = score.masked_fill(dead[columns], least).masked_fill(zeros, 0.0)  # zeros go first, what costs nothing next
         count = budget.take(start, here.shape[1])
         gone = below(score, cut_at([score], count))[0] if count else torch.zeros_like(zeros)
 
