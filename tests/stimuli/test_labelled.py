@@ -50,6 +50,14 @@ def test_every_format_gives_the_same_examples(make, tmp_path: Path) -> None:
     assert read_examples(make(tmp_path)) == WANTED
 
 
+def test_line_ends_inside_quotes_are_part_of_the_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", 'text,label\n"One line.\nAnother\u2028one.",1\nA third.,0\nA fourth.\n')
+    with pytest.raises(DataError, match=r"line 5: 1 fields"):
+        read_examples(path)
+    write(path, path.read_text(encoding="utf-8").removesuffix("A fourth.\n"))
+    assert [e.first for e in read_examples(path)] == ["One line.\nAnother\u2028one.", "A third."]
+
+
 def test_a_single_text_has_no_second_and_numbers_are_kept_as_written(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tsv", "label\tcontent\n1\tA good film .\n0\tA bad one .\n")
     assert read_examples(path) == [Example("A good film .", "", "1"), Example("A bad one .", "", "0")]

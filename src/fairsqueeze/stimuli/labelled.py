@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -117,7 +118,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if ending in (".jsonl", ".json"):
         return _json_lines(path, text)
     if ending == ".csv":
-        return _with_header(path, enumerate(csv.reader(text.splitlines()), start=1))
+        rows = csv.reader(io.StringIO(text, newline=""))
+        return _with_header(path, ((rows.line_num, fields) for fields in rows))
     if ending in (".tsv", ".txt"):
         return _with_header(path, ((n, line.split("\t")) for n, line in enumerate(_lines(text), start=1) if line))
     raise DataError(f"{path} is of no known format.", "Give a file that ends in .tsv, .csv, .jsonl or .parquet.")
