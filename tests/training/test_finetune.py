@@ -358,3 +358,12 @@ def test_long_pairs_are_cut_to_what_the_positions_allow() -> None:
         batches = PairBatches(model, [Pair("word " * 400, "other " * 30, 0)], 512)
         assert batches.inputs([0], model.device)["input_ids"].shape == (1, 128)
         batches.loss([0])(model.network)
+
+
+@pytest.mark.parametrize("kind", ["pair_classifier", "pair_regressor"])
+def test_outputs_that_are_no_numbers_are_no_score(kind: str) -> None:
+    model = tiny_model("bert", kind)
+    with torch.no_grad():
+        model.network.classifier.bias[0] = float("nan")
+    with pytest.raises(NonFinite, match="validation"):
+        score(model, PairBatches(model, PAIRS, 64))

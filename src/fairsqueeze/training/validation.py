@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fairsqueeze.errors import NonFinite
 from fairsqueeze.training.batches import PairBatches
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ PAIRS_AT_ONCE = 64
 def score(model: Model, held: PairBatches) -> float | None:
     """Accuracy of a classifier; of a regressor the mean of Pearson's and Spearman's correlation, None if undefined.
 
-    A tie of the highest outputs is wrong. The network is left in the mode it was in.
+    A tie of the highest outputs is wrong. The network is left in the mode it was in. Raises NonFinite for outputs that
+    are no numbers, which are neither wrong answers nor undefined.
     """
     network = model.network
     training = network.training
@@ -33,6 +35,8 @@ def score(model: Model, held: PairBatches) -> float | None:
     finally:
         network.train(training)
     outputs, targets = np.concatenate(found), np.array(held.targets(range(len(held))))
+    if not np.isfinite(outputs).all():
+        raise NonFinite("The model answers validation examples with NaN or infinity.", "Take a lower rate.")
     if model.kind == "pair_regressor":
         return _correlation(outputs[:, 0], targets)
     best = outputs.max(axis=1, keepdims=True)
