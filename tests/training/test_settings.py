@@ -24,6 +24,14 @@ def test_the_studys_numbers() -> None:
     assert {(p.epochs, p.patience, p.max_length) for p in teachers} == {(10, 2, 128)}
 
 
+def test_iterative_pruning_trains_at_a_rate_that_does_not_fall() -> None:
+    """Its scheduler is as long as its examples are many, not as its steps: 5,749 × 3 for 719 × 3 steps of STS-B."""
+    settings, steps = PRESETS["mannheim2024.imp_stsb"], 719 * 3
+    theirs = 2e-5 * (5749 * 3 - steps) / (5749 * 3 - 500)
+    assert settings.rate_at(steps - 1, steps) == pytest.approx(theirs, rel=0.12)
+    assert PRESETS["mannheim2024.imp_mnli"].schedule == settings.schedule
+
+
 @pytest.mark.parametrize("schedule", ["linear", "constant"])
 @pytest.mark.parametrize(("warm_up", "total"), [(0, 7), (3, 10), (0.25, 12), (5, 3)])
 def test_rates_are_those_of_transformers(schedule: str, warm_up: float, total: int) -> None:
@@ -75,6 +83,20 @@ def test_names_that_are_numbers_go_before_numbers() -> None:
     model = tiny_model("bert", "pair_classifier")
     model.network.config.id2label = {0: "2", 1: "1", 2: "0"}
     assert [p.label for p in pairs_for(model, [Example("a", "b", label) for label in "012"])] == [2, 1, 0]
+
+
+def test_numbers_are_not_taken_for_classes_that_are_called_by_others() -> None:
+    model = tiny_model("bert", "pair_classifier")
+    model.network.config.id2label = {0: "1", 1: "2", 2: "3"}
+    assert [p.label for p in pairs_for(model, [Example("a", "b", label) for label in ("1", "2.0", "3")])] == [0, 1, 2]
+    with pytest.raises(BadSetting, match="label '0'"):
+        pairs_for(model, [Example("a", "b", "0")])
+
+
+@pytest.mark.parametrize("label", ["nan", "inf", "1e999"])
+def test_a_value_that_is_no_finite_number_is_refused(label: str) -> None:
+    with pytest.raises(BadSetting, match="example 1"):
+        pairs_for(tiny_model("bert", "pair_regressor"), [Example("a", "b", label)])
 
 
 def test_a_regressors_labels_are_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def pairs_for(model: Model, data: Data) -> list[Pair]:
     Args:
         model: a classifier, whose config names its classes, or a regressor.
         data: a file (`stimuli.labelled.read_examples`), or examples. A label of a classifier is the name of a class,
-            in any case, or its number; of a regressor a value.
+            in any case, or its number where no name is one; of a regressor a value.
 
     Raises DataError for a file that can't be read or no pairs, BadSetting for a label that is none of the model's.
     """
@@ -60,8 +61,9 @@ def pairs_for(model: Model, data: Data) -> list[Pair]:
 
 
 def _known(classes: Sequence[str]) -> dict[str, float]:
-    """Class numbers by every way in which a label may be written."""
-    known = {str(number): float(number) for number in range(len(classes))}
+    """Class numbers by every way in which a label may be written; numbers only where no class is called by one."""
+    numbered = not any(_whole(name) for name in classes)
+    known = {str(number): float(number) for number in range(len(classes))} if numbered else {}
     for number, name in enumerate(classes):
         known[_plain(name)] = float(number)
         if label_named(name) is not None:
@@ -72,7 +74,10 @@ def _known(classes: Sequence[str]) -> dict[str, float]:
 def _number(label: str, known: dict[str, float] | None, classes: Sequence[str], at: int) -> float:
     try:
         if known is None:
-            return float(label)
+            value = float(label)
+            if not math.isfinite(value):
+                raise ValueError
+            return value
         written = str(int(float(label))) if _whole(label) else label_named(label) or _plain(label)
         return known[written]
     except (ValueError, KeyError):
