@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from fairsqueeze.engine.requests import BlankFill, CandidateScores, Outputs, OutputTable, TextLogProb, Vector
+from fairsqueeze.engine.requests import (
+    BlankFill,
+    CandidateScores,
+    Outputs,
+    OutputTable,
+    TextLogProb,
+    TokenScores,
+    Vector,
+)
 from fairsqueeze.errors import BadSetting, UnknownName
+from fairsqueeze.items import Item
 from fairsqueeze.models.matrices import weight_matrices
+from fairsqueeze.registry import measures
+from fairsqueeze.study.evaluation import Evaluation
 from fairsqueeze.testing.tiny import tiny_model
-from fairsqueeze.validation.asked import numbers_of, with_numbers
+from fairsqueeze.validation.asked import Asked, numbers_of, with_numbers
 from fairsqueeze.validation.degradation import DEGRADATIONS, constant, degrade, guessed
 from fairsqueeze.validation.spelling import lower_case, wider_space
 from fairsqueeze.validation.values import values_of
@@ -69,6 +80,26 @@ def test_guesses_prefer_nothing_show_nothing_and_spread_as_the_model_does(answer
     assert abs(preference.mean()) < 4 * preference.std() / np.sqrt(len(preference))
     assert abs(control.mean()) < 4 * control.std() / np.sqrt(len(control))
     assert preference.std() == pytest.approx(asked.frame()["preference"].std(), rel=0.1)
+
+
+def test_guesses_leave_which_rows_have_a_control_as_it_was():
+    """A raw control that counts only at equal lengths: guesses of another length would give controls to all pairs."""
+    rng = np.random.default_rng(0)
+    content = {"more": "a", "less": "b", "control": "c", "antistereo": False, "spans": ()}
+    items = tuple(Item(f"{k:04d}", "gender", "x", f"{k:04d}", content) for k in range(3000))
+
+    def of(value: float, n: int) -> TokenScores:
+        return TokenScores(np.full(n, (value + rng.normal()) / n))
+
+    answers = tuple({"more": of(-9.7, 4), "less": of(-10, 4), "control": of(-11, 4 + k % 2)} for k in range(3000))
+    declared = measures.get("crows_pairs.causal_sum")
+    asked = Asked(Evaluation(declared, {}, items, len(items), "made up", {}), answers)
+    damaged = guessed(asked, 0.5, 0)
+    assert [a["control"].n_tokens for a in damaged.answers] == [4, 5] * 1500
+    before, after = (a.frame()["control"] for a in (asked, damaged))
+    assert np.array_equal(np.isnan(after), np.isnan(before))
+    kept = [np.nanmean(d.frame()["control"]) / np.nanmean(before) for d in (guessed(asked, 0.5, k) for k in range(5))]
+    assert np.mean(kept) == pytest.approx(0.5, abs=0.05)  # a third, if the pairs without a control got a guessed one
 
 
 def test_the_same_items_are_guessed_at_every_level_and_more_of_them(answered):

@@ -21,7 +21,7 @@ from fairsqueeze.validation.degradation import checked, degrade
 if TYPE_CHECKING:
     from fairsqueeze.models.model import Model
 
-VERSION = 1
+VERSION = 2
 """Raised when a degradation changes, so that no kept record is mistaken for a new one."""
 
 

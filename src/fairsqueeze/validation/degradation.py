@@ -145,9 +145,10 @@ def guessed(asked: Asked, share: float, seed: int = 0) -> Asked:
     """Answers in which a `share` of the items, drawn at random, are answered at random.
 
     All answers to such an item are draws from one distribution, whatever was asked: nothing is preferred, so that
-    preference and control have mean zero. Log-probabilities are drawn as one token each (so that neither sums nor means
-    favour a length), so far apart that preferences spread as the model's own do; logits around 0 (a regressor's around
-    its mean) and vectors with the spread of the model's.
+    preference and control have mean zero. Totals of token scores are drawn around 0 (so that neither sums nor means over
+    tokens favour a length), so far apart that preferences spread as the model's own do; their numbers of tokens stay,
+    by which some measures tell which rows count. Logits are drawn around 0 (a regressor's around its mean) and vectors
+    with the spread of the model's.
     """
     rng = np.random.default_rng([seed, 17])
     chance = rng.random(len(asked.answers))
@@ -176,14 +177,12 @@ def _spread_of_preference(asked: Asked) -> float:
 
 def _at_random(answer: Answer, centre: float, spread: float, rng: np.random.Generator) -> Answer:
     size = len(numbers_of(answer))
-    if isinstance(answer, TokenScores):
-        return of_one_token(answer, centre + spread * rng.standard_normal()) if size else answer
     if isinstance(answer, Outputs):
         middle = 0.0 if size > 1 else centre
     elif isinstance(answer, OutputTable):
         middle = 0.0 if answer.logits.shape[1] > 1 else centre
     else:
-        middle = 0.0 if isinstance(answer, Vector) else centre
+        middle = 0.0 if isinstance(answer, (TokenScores, Vector)) else centre
     return with_numbers(answer, middle + spread * rng.standard_normal(size))
 
 
