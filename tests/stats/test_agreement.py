@@ -45,6 +45,18 @@ def test_spearman_and_kendall_of_counts_are_those_of_the_repeated_rows(rng):
         assert tau == pytest.approx(stats.kendalltau(x[rows], y[rows]).statistic)
 
 
+@pytest.mark.parametrize("cells", [40_000_000, 0])
+def test_a_missing_value_of_one_measure_does_not_cost_another_its_rows(rng, monkeypatch, cells):
+    monkeypatch.setattr("fairsqueeze.stats.agreement.BOOTSTRAP_CELLS", cells)
+    columns = {name: rng.normal(size=40) for name in ("performance", "a", "b")}
+    columns["b"][5:] = NAN
+    found = {(r.kind, r.x, r.y): r for r in correlations(columns, np.arange(40), rng=rng, given="performance")}
+    one = next(r for r in found.values() if {r.x, r.y} == {"performance", "a"})
+    assert one.n == 40
+    assert one.value == pytest.approx(stats.spearmanr(columns["performance"], columns["a"]).statistic)
+    assert found["partial_spearman", "a", "b"].n == found["spearman", "a", "b"].n == 5
+
+
 def test_correlations_of_all_pairs_with_intervals_and_corrected_p_values(rng):
     z = rng.normal(size=120)
     columns = {"a": z + rng.normal(size=120), "b": z + rng.normal(size=120), "c": rng.normal(size=120)}

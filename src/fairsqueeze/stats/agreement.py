@@ -77,6 +77,8 @@ def correlations(
 ) -> list[Agreement]:
     """Spearman's correlation of every pair of columns, and with `given` the partial correlation holding it constant.
 
+    Each pair on the rows where both are defined, and `given` as well where neither of them is it.
+
     Args:
         columns: name to values, shape (n,) each; NaN where undefined. Pairs use the rows where both (and `given`) are.
         clusters: names of the rows' clusters, shape (n,).
@@ -88,7 +90,9 @@ def correlations(
     table = _Table(columns, clusters_of(np.asarray(clusters)), given, ranked)
     groups = [names]
     if any(np.isnan(columns[c]).any() for c in names):
-        groups = [[*pair, *([given] if given else [])] for pair in combinations([c for c in names if c != given], 2)]
+        others = [c for c in names if c != given]
+        groups = [[*pair, *([given] if given else [])] for pair in combinations(others, 2)]
+        groups += [[c, given] for c in others] if given else []  # last, and so kept: on all rows that these two have
     cells = sum(map(len, groups)) * len(table.clusters.codes) * replicates
     found: list[Agreement] = []
     for group in groups:
