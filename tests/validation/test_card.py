@@ -15,6 +15,7 @@ from fairsqueeze.study.store import Store
 from fairsqueeze.testing.tiny import tiny_model
 from fairsqueeze.validation.card import SCHEMA, anchors_of, losses_of, validate
 from fairsqueeze.validation.consistency import across_contexts, across_templates, split_half_of
+from fairsqueeze.validation.degradation import degrade
 from fairsqueeze.validation.grade import NOT_USABLE, Criterion, grade_of
 from fairsqueeze.validation.injection import slopes_of
 
@@ -39,6 +40,18 @@ def test_grades_by_their_rule():
     assert failing("precise", "spelling", "reliable", "complete") == "D"
     assert failing("measurable") == failing("sensitive", "precise") == NOT_USABLE
     assert grade_of([Criterion("sensitive", None, "n/a"), *passed[2:]]) == "A"
+
+
+def test_no_version_of_the_model_is_asked_twice(options, model, monkeypatch):
+    made = []
+
+    def recorded(subject, kind, level, seed=0):
+        made.append((kind, level, seed))
+        return degrade(subject, kind, level, seed)
+
+    monkeypatch.setattr("fairsqueeze.validation.damaged.degrade", recorded)
+    validate("options.sum", model, limit=60)
+    assert len(made) == len(set(made)) == 7
 
 
 def test_a_card_of_a_random_model_is_complete_and_not_usable(options, model, tmp_path: Path):

@@ -156,7 +156,8 @@ def card_of(bench: Bench, *, seed: int) -> ReportCard:
     levels = DEGRADATIONS["weight_noise"].levels
     noisy = {level: bench.damaged("weight_noise", level, seed) for level in levels}
     curve = curve_of([frame, *noisy.values()], (0.0, *levels), declared, seed=seed)
-    seeds = [bench.damaged("weight_noise", levels[1], seed + k) for k in range(NOISE_SEEDS)]
+    others = [bench.damaged("weight_noise", levels[1], seed + k) for k in range(1, NOISE_SEEDS)]
+    seeds = [noisy[levels[1]], *others]
     reliability = {
         "split_half": split_half_of(frame, seed=seed),
         "neutral_contexts": across_contexts(frame),
