@@ -13,8 +13,9 @@ from tests.compress.conftest import made
 
 from fairsqueeze.compress.apply import compress
 from fairsqueeze.compress.footprint import footprint
+from fairsqueeze.compress.torchao_schemes import check_group
 from fairsqueeze.errors import BadSetting, ModelError, NonFinite
-from fairsqueeze.models.anatomy import weight_matrices
+from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.checkpoint import save
 from fairsqueeze.models.finite import check_finite
 from fairsqueeze.models.load import load
@@ -181,6 +182,17 @@ def test_what_can_not_be_packed_is_refused_with_a_remedy():
     half.network.to(torch.bfloat16)
     with pytest.raises(ModelError, match="bfloat16"):
         compress(half, "dynamic_int8")
+
+
+def test_a_group_that_no_layer_has_is_refused_with_one_that_helps():
+    model = tiny_model("llama")
+    with pytest.raises(BadSetting, match="group 64") as refused:
+        compress(model, "torchao.int4_weight_only", group=64)
+    assert refused.value.remedy == "Set group to 32."
+    narrow = [WeightRef("narrow.weight", torch.nn.Parameter(torch.ones(8, 48)), False, "narrow")]
+    with pytest.raises(BadSetting, match="group 32") as refused:
+        check_group(narrow, group=32)
+    assert "rtn" in refused.value.remedy
 
 
 def test_without_torchao_the_command_that_installs_it_is_named(monkeypatch):

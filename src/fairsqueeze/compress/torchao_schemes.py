@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from fairsqueeze.compress.encoding import packed_bytes
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import WeightRef, weight_matrices
-from fairsqueeze.models.matrices import linear_layers
+from fairsqueeze.models.matrices import linear_layers, oriented_shape
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.packed import floats_of, is_packed
 from fairsqueeze.models.quiet import quiet_transformers
@@ -72,6 +73,16 @@ def int8_dynamic(model: Model) -> dict[str, Any]:
     return _pack(model, from_library.Int8DynamicActivationInt8WeightConfig(set_inductor_config=False), storable=True)
 
 
+def check_group(refs: Sequence[WeightRef], *, group: int) -> None:
+    """BadSetting, naming layers, where `group` does not divide their input features."""
+    sizes = {ref.name: oriented_shape(ref)[1] for ref in refs}
+    misfits = [name for name, features in sizes.items() if features % group]
+    if misfits:
+        fitting = [size for size in (128, 64, 32) if not any(features % size for features in sizes.values())]
+        remedy = f"Set group to {fitting[0]}." if fitting else f"No group fits all layers. {_PLAIN}"
+        raise BadSetting(f"group {group} does not divide the input features of {', '.join(misfits[:3])}.", remedy)
+
+
 @model_rule(
     "torchao.int4_weight_only",
     selects="block_linear",
@@ -81,6 +92,7 @@ def int8_dynamic(model: Model) -> dict[str, Any]:
     source=_SOURCE.format("Int4WeightOnlyConfig; on a CPU its prototype for torch's int4 kernel"),
     saves="four fifths of the memory of these weights, nothing on disk; no time on a CPU: in float32 the kernel is a "
     "slow reference",
+    fits=check_group,
 )
 def int4_weight_only(model: Model, *, group: Annotated[Literal[32, 64, 128], "group"] = 64) -> dict[str, Any]:
     """Keep the weights of the blocks as 4-bit integers with a scale and offset for each group; inputs stay floats.
@@ -98,11 +110,6 @@ def int4_weight_only(model: Model, *, group: Annotated[Literal[32, 64, 128], "gr
         torchao's own quantisation (tinygemm), on the linear layers inside the blocks; packed for the CPU in torchao's
         prototype, for CUDA as tiles, which needs bfloat16.
     """
-    misfits = [ref.name for ref in weight_matrices(model.network, "block_linear") if ref.parameter.shape[1] % group]
-    if misfits:
-        raise BadSetting(
-            f"group {group} does not divide the input features of {', '.join(misfits[:3])}.", "Set group to 32."
-        )
     return _pack(model, _int4_config(model, int(group)), storable=False)
 
 
