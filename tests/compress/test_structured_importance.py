@@ -385,6 +385,14 @@ def test_texts_and_pairs_that_can_not_be_used_are_named(tmp_path):
         labelled_pairs(str(bad))
 
 
+def test_a_pair_may_hold_any_character_that_json_does(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        '{"first": "One line.\u2028Another.", "label": 1}\r\n{"first": "b", "label": 0}\n', encoding="utf-8"
+    )
+    assert [pair.first for pair in labelled_pairs(str(path))] == ["One line.\u2028Another.", "b"]
+
+
 # magnitude
 
 

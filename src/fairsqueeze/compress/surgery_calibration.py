@@ -78,7 +78,7 @@ def labelled_pairs(path: str) -> list[LabelledPair]:
     Raises DataError if it can't be read, names the line that is no such pair, or is empty.
     """
     found = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
