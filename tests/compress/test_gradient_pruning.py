@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 
 import pytest
@@ -123,3 +124,15 @@ def test_a_weight_that_the_loss_does_not_know_is_named():
     with pytest.raises(ModelError, match=r"bert\.spare\.weight plays no part in the loss") as refused:
         compress(model, "taylor", sparsity=0.5, **SMALL)
     assert "wanda" in refused.value.remedy
+
+
+@pytest.mark.parametrize("method", ["taylor", "movement", "magnitude.iterative"])
+def test_files_that_a_step_learned_from_are_known_by_their_content(method, tmp_path):
+    path = tmp_path / "text.txt"
+    told = []
+    for line in ("The nurse said that she was tired. ", "The farmer was angry with the old man. "):
+        path.write_text(line * 30)
+        result = compress(tiny_model("bert"), method, sparsity=0.5, text=str(path), sequences=2, length=16)
+        told.append(result.provenance["steps"][-1]["files"])
+        assert told[-1] == {"text": hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert told[0] != told[1]

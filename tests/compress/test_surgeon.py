@@ -245,6 +245,15 @@ def test_a_group_that_does_not_divide_is_refused_before_the_calibration(method):
         compress(tiny_model("bert"), method, bits=9)
 
 
+def test_settings_of_the_last_step_are_checked_before_the_first_is_applied(tmp_path):
+    steps = [
+        {"name": "sparsegpt", "parameters": {"sparsity": 0.5, "calibration": str(tmp_path / "nowhere.txt")}},
+        {"name": "gptq", "parameters": {"group": 24}},
+    ]
+    with pytest.raises(BadSetting, match="group 24 does not divide"):
+        pipeline(tiny_model("bert"), steps)
+
+
 def test_half_precision_weights_stay_in_their_type():
     model = tiny_model("llama")
     model.network.to(torch.bfloat16)

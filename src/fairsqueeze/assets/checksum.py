@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from fairsqueeze.assets import cache, folder
 from fairsqueeze.errors import AssetError
@@ -27,6 +28,13 @@ def sha256_of(path: Path) -> str:
             remembered = (state, digest(stream))
         _known[path] = remembered
     return remembered[1]
+
+
+def files_named(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The sha256 of each file that a setting names: another text under the same path is another setting."""
+    texts = {key: value for key, value in settings.items() if isinstance(value, str) and value}
+    paths = {key: Path(value).expanduser() for key, value in texts.items()}
+    return {key: sha256_of(path) for key, path in paths.items() if path.is_file()}
 
 
 def sha256_of_gzip(path: Path) -> str:

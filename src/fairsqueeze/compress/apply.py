@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairsqueeze.assets.checksum import files_named
 from fairsqueeze.compress.block_stream import stream_blocks
 from fairsqueeze.compress.calibration import Calibration
 from fairsqueeze.compress.errors_of_layers import Errors
@@ -49,7 +50,7 @@ def compress(model: Model, method: str, *, seed: int = 0, **settings: Any) -> Mo
 
 
 def pipeline(model: Model, specs: Iterable[Spec | Mapping[str, Any]], *, seed: int = 0) -> Model:
-    """A copy of `model` after several methods in sequence; all of them are checked before the first is applied.
+    """A copy of `model` after several methods in sequence; all settings are checked before the first is applied.
 
     Args:
         model: not touched.
@@ -59,6 +60,7 @@ def pipeline(model: Model, specs: Iterable[Spec | Mapping[str, Any]], *, seed: i
     Raises: as `compress`.
     """
     steps = [_step(spec, seed) for spec in specs]
+    _check_fits(model, steps)
     result = replace(
         model,
         network=copy.deepcopy(model.network),
@@ -66,8 +68,8 @@ def pipeline(model: Model, specs: Iterable[Spec | Mapping[str, Any]], *, seed: i
         provenance=copy.deepcopy(model.provenance),
     )
     for step in steps:
-        measured = _apply(result, step)
-        result.provenance["steps"] = [*result.provenance.get("steps", ()), {**step.to_json(), "measured": measured}]
+        told = {**step.to_json(), "measured": _apply(result, step)}
+        result.provenance["steps"] = [*result.provenance.get("steps", ()), told]
     return result
 
 
@@ -82,15 +84,26 @@ class _Step:
         return Spec(self.method.name, self.settings)
 
     def to_json(self) -> dict[str, Any]:
-        """Name, parameters, seed (null where nothing is drawn at random) and version."""
+        """Name, parameters, seed (null where nothing is drawn at random), version, sha256 of the files it names."""
         seed = self.seed if self.method.seeded else None
-        return {**self.spec.to_json(), "seed": seed, "version": self.method.version}
+        files = files_named(self.settings)
+        told = {**self.spec.to_json(), "seed": seed, "version": self.method.version}
+        return {**told, "files": files} if files else told
 
 
 def _step(spec: Spec | Mapping[str, Any], seed: int) -> _Step:
     spec = spec if isinstance(spec, Spec) else Spec.from_json(spec)
     method = methods.get(spec.name)
     return _Step(method, checked_settings(method, spec.parameters), seed)
+
+
+def _check_fits(model: Model, steps: Sequence[_Step]) -> None:
+    """BadSetting where settings don't suit the weights; of steps after a removal that shows once it is done."""
+    for step in steps:
+        if step.method.fits is not None:
+            call_with(step.method.fits, weight_matrices(model.network, step.method.selects), settings=step.settings)
+        if step.method.removes:
+            return
 
 
 def _apply(model: Model, step: _Step) -> dict[str, Any]:

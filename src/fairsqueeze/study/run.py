@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.assets.checksum import sha256_of
+from fairsqueeze.assets.checksum import files_named
 from fairsqueeze.errors import FairsqueezeError, StepFailed, StoreError
 from fairsqueeze.models.source import source_of
-from fairsqueeze.spec import Spec, content_id
+from fairsqueeze.spec import content_id
 from fairsqueeze.study.audit import AuditOptions, audit_loaded
 from fairsqueeze.study.compare import _Side, compare_sides, side_of
 from fairsqueeze.study.evaluation import Evaluation, prepare
@@ -83,19 +83,9 @@ def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], opti
         [e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}]
         for e in evaluations
     ]
-    made_by = [[_version(s.name), _files_named(s)] for s in variant.steps]
+    made_by = [[_version(s.name), files_named(s.parameters)] for s in variant.steps]
     made_of = source_of(variant.model)
     return content_id([variant.id, made_of, made_by, asked, options.dtype, options.device.split(":")[0]], length=24)
-
-
-def _files_named(step: Spec) -> dict[str, str]:
-    """The sha256 of each file that a setting of `step` names: another text under the same path is another step."""
-    texts = {key: value for key, value in step.parameters.items() if isinstance(value, str) and value}
-    return {key: sha256_of(Path(value).expanduser()) for key, value in texts.items() if _is_file(value)}
-
-
-def _is_file(text: str) -> bool:
-    return Path(text).expanduser().is_file()
 
 
 def _version(method: str) -> int:
