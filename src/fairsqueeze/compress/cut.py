@@ -93,3 +93,15 @@ def zero_smallest(weight: Tensor, score: Tensor, count: int) -> Tensor:
         return weight.clone()
     mask, _ = below(score, cut_at([score], count))
     return weight.masked_fill(mask, 0)
+
+
+@torch.no_grad()
+def zero_smallest_of_all_(weights: Sequence[Tensor], count: int) -> None:
+    """Zero, in place, the `count` smallest of all `weights` together; of equal ones those of the earlier tensor."""
+    if count == 0:
+        return
+    cut = cut_at(weights, count)
+    for weight in weights:
+        mask, used = below(weight, cut)
+        weight.masked_fill_(mask, 0)
+        cut = Cut(cut.value, cut.ties - used)

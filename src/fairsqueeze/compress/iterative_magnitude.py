@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from fairsqueeze.compress.cut import SAVES, Sparsity, below, cut_at, drop_count
+from fairsqueeze.compress.cut import SAVES, Sparsity, drop_count, zero_smallest_of_all_
 from fairsqueeze.compress.heads_importance import losses_for
 from fairsqueeze.compress.surgery_calibration import Length, Sequences, labelled_pairs
 from fairsqueeze.errors import BadSetting
@@ -93,7 +93,8 @@ def magnitude_iterative(
     origin = [(p, p.detach().clone()) for p in model.network.parameters()] if rewind else []
     losses: list[float] = []
     for number in range(1, rounds + 1):
-        keep = _prune_(weights, _zeros_after(number, rounds, sparsity, total))
+        zero_smallest_of_all_(weights, _zeros_after(number, rounds, sparsity, total))
+        keep = [(weight, weight.detach() != 0) for weight in weights]
         _rewind_(origin, keep)
         if number < rounds:
             rates = [rate * min(1.0, k / warm_up) if warm_up else rate for k in range(steps_per_round)]
@@ -106,18 +107,6 @@ def _zeros_after(number: int, rounds: int, sparsity: float, total: int) -> int:
     if number == rounds:
         return drop_count(sparsity, total)
     return round(total * (1 - (1 - sparsity) ** (number / rounds)))
-
-
-@torch.no_grad()
-def _prune_(weights: Sequence[nn.Parameter], count: int) -> list[tuple[nn.Parameter, Tensor]]:
-    """Zero the `count` smallest of all; returns the weights with masks, True where one is not zero."""
-    if count:
-        cut = cut_at(weights, count)
-        for weight in weights:
-            mask, used = below(weight, cut)
-            weight.masked_fill_(mask, 0)
-            cut = type(cut)(cut.value, cut.ties - used)
-    return [(weight, weight != 0) for weight in weights]
 
 
 @torch.no_grad()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from fairsqueeze.compress.cut import SAVES, Sparsity, below, cut_at, drop_count, zero_smallest
+from fairsqueeze.compress.cut import SAVES, Sparsity, drop_count, zero_smallest, zero_smallest_of_all_
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import model_rule, weight_rule
@@ -116,14 +115,6 @@ def magnitude_global_attention(model: Model, *, sparsity: Sparsity) -> None:
     _zero_smallest_of_all(model, "attention", sparsity)
 
 
-@torch.no_grad()
 def _zero_smallest_of_all(model: Model, select: str, sparsity: float) -> None:
     weights = [ref.parameter for ref in weight_matrices(model.network, select)]
-    count = drop_count(sparsity, sum(w.numel() for w in weights))
-    if count == 0:
-        return
-    cut = cut_at(weights, count)
-    for weight in weights:
-        mask, used = below(weight, cut)
-        weight.masked_fill_(mask, 0)
-        cut = type(cut)(cut.value, cut.ties - used)
+    zero_smallest_of_all_(weights, drop_count(sparsity, sum(w.numel() for w in weights)))

@@ -173,7 +173,7 @@ def _prune(weight: Tensor, hessian: Tensor, sparsity: float, grid: Grid | None =
         columns = slice(start, start + here.shape[1])
         zeros, least = old_zeros[:, columns], torch.finfo(here.dtype).tiny
         score = (here / diagonal).square() + 2 * least
-        score = score.masked_fill(dead[columns], least).masked_fill(zeros, 0.0)  # zeros go first, what costs nothing next
+        score = score.masked_fill(dead[columns], least).masked_fill(zeros, 0.0)  # zeros go first, then the dead
         count = budget.take(start, here.shape[1])
         gone = below(score, cut_at([score], count))[0] if count else torch.zeros_like(zeros)
 

@@ -19,7 +19,7 @@ def class_order(outputs: Sequence[str], classes: Sequence[str], given: str | Non
     Raises ModelError where the names are not those of the classes and nothing is given, or the numbers of outputs and
     classes differ; BadSetting where `given` does not name every class once, or the config says otherwise.
     """
-    wanted = [_plain(name) for name in classes]
+    wanted = [plain_name(name) for name in classes]
     example = "/".join(classes)
     if len(outputs) != len(classes):
         raise ModelError(
@@ -27,7 +27,7 @@ def class_order(outputs: Sequence[str], classes: Sequence[str], given: str | Non
             f"({', '.join(classes)}).",
             "Choose a model that is trained for these classes.",
         )
-    named = _positions([_plain(name) for name in outputs], wanted)
+    named = _positions([plain_name(name) for name in outputs], wanted)
     if given is None:
         if named is None:
             raise ModelError(
@@ -36,7 +36,7 @@ def class_order(outputs: Sequence[str], classes: Sequence[str], given: str | Non
                 f"Name the classes in the order of the outputs with the setting labels, such as labels={example}.",
             )
         return named
-    told = _positions([_plain(name) for name in names_in(given)], wanted)
+    told = _positions([plain_name(name) for name in names_in(given)], wanted)
     if told is None:
         raise BadSetting(f"labels is {given!r}.", f"It must name every class once: labels={example}.")
     if named is not None and named != told:
@@ -47,7 +47,8 @@ def class_order(outputs: Sequence[str], classes: Sequence[str], given: str | Non
     return told
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name by which classes are compared: without case and punctuation."""
     return "".join(c for c in name.lower() if c.isalnum())
 
 

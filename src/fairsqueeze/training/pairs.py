@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fairsqueeze.errors import BadSetting, DataError
 from fairsqueeze.spec import canonical_json
+from fairsqueeze.stimuli.class_labels import plain_name
 from fairsqueeze.stimuli.labelled import Example, read_examples
 from fairsqueeze.stimuli.nli_labels import label_named
 
@@ -65,7 +66,7 @@ def _known(classes: Sequence[str]) -> dict[str, float]:
     numbered = not any(_whole(name) for name in classes)
     known = {str(number): float(number) for number in range(len(classes))} if numbered else {}
     for number, name in enumerate(classes):
-        known[_plain(name)] = float(number)
+        known[plain_name(name)] = float(number)
         if label_named(name) is not None:
             known[str(label_named(name))] = float(number)
     return known
@@ -78,7 +79,7 @@ def _number(label: str, known: dict[str, float] | None, classes: Sequence[str], 
             if not math.isfinite(value):
                 raise ValueError
             return value
-        written = str(int(float(label))) if _whole(label) else label_named(label) or _plain(label)
+        written = str(int(float(label))) if _whole(label) else label_named(label) or plain_name(label)
         return known[written]
     except (ValueError, KeyError):
         wanted = "a number" if known is None else f"one of {', '.join(classes)}, or a class number"
@@ -90,10 +91,6 @@ def _whole(label: str) -> bool:
         return float(label).is_integer()
     except ValueError:
         return False
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def pairs_sha256(pairs: Sequence[Labelled]) -> str:

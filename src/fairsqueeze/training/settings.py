@@ -109,8 +109,8 @@ PRESETS["hessenthaler2022.teacher"] = PRESETS["hessenthaler2022.teacher_5e-5_32"
 """By study and task. `mannheim2024.mnli`: 32 on each of three GPUs, hence batches of 96 in three parts. The teacher of
 Hessenthaler et al. is the best of a grid of six on validation data, of which each is here under its rate and batch;
 `hessenthaler2022.teacher` is its first. `mannheim2024.imp_…` are one round of iterative magnitude pruning, whose
-schedule, as long as its examples are many, hardly falls after the warm-up: constant here. The studies pad to the longest length; set `pad_to_max` to do so as well.
-`offline.…` fit a small encoder on two cores."""
+schedule, as long as its examples are many, hardly falls after the warm-up: constant here. The studies pad to the
+longest length; set `pad_to_max` to do so as well. `offline.…` fit a small encoder on two cores."""
 
 
 def settings_of(preset: str | TrainingSettings, changes: Mapping[str, Any]) -> TrainingSettings:
