@@ -224,6 +224,27 @@ def test_the_front_with_intervals_has_probabilities_and_without_says_so():
     assert any("probability of being on the front" in s.what for s in exact.not_shown)
 
 
+def test_a_sure_place_on_the_front_has_the_interval_of_its_draws_and_counts_what_is_defined():
+    table = {
+        "label": ["a", "b", "c", "d"],
+        "accuracy": [0.9, 0.8, 0.5, 0.5],
+        "corrected_bias": [0.1, 0.2, 0.3, None],
+        "corrected_bias_low": [0.09, 0.19, 0.29, None],
+        "corrected_bias_high": [0.11, 0.21, 0.31, None],
+    }
+    found = fairsqueeze.analyse(table, replicates=1000).findings
+    (sure,) = [f for f in found if f.test.startswith("probability of being on the front")]
+    assert (sure.effect, sure.high) == (1.0, 1.0)
+    assert sure.low == pytest.approx(0.025 ** (1 / 1000))  # Clopper & Pearson, 1000 of 1000
+    assert (sure.n, sure.n_clusters) == (3, 3)
+
+
+def test_below_a_parent_that_knows_nothing_everything_is_collapsed():
+    table = {"label": ["dense", "pruned"], "kind": ["dense", "compressed"], "accuracy": [0.4, 0.49], "weat": [1, 2]}
+    found = fairsqueeze.analyse(table, chance=0.5, **FAST)
+    assert found.collapsed == ("dense", "pruned")
+
+
 def test_collapse_needs_a_chance_level_and_reads_intervals():
     table = {"accuracy": [0.9, 0.56, 0.6], "accuracy_low": [0.8, 0.4, 0.45], "accuracy_high": [1, 0.7, 0.7]}
     table["weat"] = [1, 2, 3]

@@ -15,6 +15,7 @@ from fairsqueeze.analysis.checkpoints import Checkpoints
 from fairsqueeze.analysis.fronts import Front
 from fairsqueeze.analysis.relations import Capability, Relations, Reward
 from fairsqueeze.stats.agreement import MIN_ROWS, Agreement
+from fairsqueeze.stats.few_rows import share_bounds
 
 ALPHA = 0.05
 SHOWN = 10
@@ -169,8 +170,8 @@ def _validity(whole: Relations) -> list[Finding]:
         if f.name not in _VALIDITY or f.value is None or f.low is None or f.high is None or (f.p_adjusted or 0) > ALPHA:
             continue
         text = _VALIDITY[f.name][0 if f.value > 0 else 1]
-        size = f"{f.n} in {f.n_clusters} clusters, p = {f.p_adjusted:.3f} after Holm"
-        numbers = f"{signed(f.value)} [{signed(f.low)}, {signed(f.high)}], n = {size}"
+        size = f"n = {f.n} in {f.n_clusters} clusters{_p(f.p_adjusted)} after Holm"
+        numbers = f"{signed(f.value)} [{signed(f.low)}, {signed(f.high)}], {size}"
         test = f"multitrait–multimethod: mean Spearman's ρ, {f.name.replace('_', ' ')}"
         text = f"{text[0].upper()}{text[1:]}: {test} = {numbers}."
         found.append(Finding("validity", test, f.value, f.low, f.high, f.p_adjusted, f.n, f.n_clusters, text))
@@ -209,9 +210,11 @@ def _fronts(fronts: Sequence[Front]) -> list[Finding]:
             continue
         names = ", ".join(name for name, _ in front.objectives)
         who = "; ".join(f"{p.checkpoint} ({p.probability:.2f})" for p in sure)
-        text = f"On the front of {names}: {who}; {test} ({front.replicates}), n = {front.n - front.n_undefined}."
+        n = front.n - front.n_undefined
+        text = f"On the front of {names}: {who}; {test} ({front.replicates}), n = {n}."
         least = min(p.probability or 0.0 for p in sure)
-        found.append(Finding(front.measure, test, least, least, 1.0, None, front.n, front.n, text))
+        low, high = share_bounds(round(least * front.replicates), front.replicates)
+        found.append(Finding(front.measure, test, least, low, high, None, n, n, text))
     return found[:SHOWN]
 
 
@@ -287,11 +290,15 @@ def _finding(subject: str, a: Agreement, text: str) -> Finding:
 
 
 def _numbers(a: Agreement) -> str:
-    p = a.p if a.p_adjusted is None else a.p_adjusted
-    shown = "" if p is None else f", p {'< .001' if p < 0.001 else f'= {p:.3f}'.replace('0.', '.', 1)}"
+    shown = _p(a.p if a.p_adjusted is None else a.p_adjusted)
     holm = " after Holm" if a.p_adjusted is not None else ""
     clusters = f" in {a.n_clusters} clusters" if a.n_clusters != a.n else ""
     return f"{NAMES[a.kind]} = {_interval(a)}, n = {a.n}{clusters}{shown}{holm}"
+
+
+def _p(p: float | None) -> str:
+    """`, p = .012` or `, p < .001`; empty if None."""
+    return "" if p is None else f", p {'< .001' if p < 0.001 else f'= {p:.3f}'.replace('0.', '.', 1)}"
 
 
 def _interval(a: Agreement) -> str:
