@@ -109,6 +109,7 @@ def test_names_are_told_by_their_words():
     assert chance_of("accuracy", ["mnli"], shares)[0] == pytest.approx(1 / 3)
     assert chance_of("piqa_accuracy", [], percents)[0] == pytest.approx(50.0)
     assert chance_of("perplexity", ["mnli"], percents) is None
+    assert chance_of("mcc", ["rte"], shares)[0] == chance_of("pearson", ["stsb"], percents)[0] == 0.0
 
 
 def test_costs_are_sizes_speeds_and_energies_but_no_effect_sizes_nor_settings():

@@ -11,7 +11,7 @@ KEPT = 0.2
 
 RULE = (
     "keeps less than a fifth of the performance above chance of its dense parent (of the best checkpoint where no "
-    "parent is known), or has an interval of performance that reaches chance; of a perplexity, in logarithms"
+    "parent is known), or has none, or an interval of performance that reaches chance; of a perplexity, in logarithms"
 )
 
 
@@ -25,7 +25,7 @@ def collapsed_rows(points: Checkpoints) -> np.ndarray | None:
     with_parent = points.parent >= 0
     own = competence[points.parent[with_parent]]
     reference[with_parent] = np.where(np.isnan(own), reference[with_parent], own)
-    near = competence < KEPT * reference
+    near = (competence < KEPT * reference) | (competence <= 0)
     chance = performance.chance
     assert chance is not None
     reaches = performance.low <= chance if performance.better == "higher" else performance.high >= chance

@@ -47,6 +47,9 @@ PERFORMANCE = (
 
 LOWER_IS_BETTER = frozenset({"perplexity", "ppl", "nats", "nll", "loss", "error"})
 
+CORRELATIONS = frozenset({"pearson", "spearman", "mcc", "matthews"})
+"""Words of performances that are 0 at chance, whatever the task."""
+
 COSTS = {
     "size": (("bytes", "mb", "size", "params", "parameters"), "lower"),
     "latency": (("latency", "ms", "milliseconds", "runtime"), "lower"),
@@ -120,8 +123,11 @@ def ideal_of(name: str, values: np.ndarray) -> tuple[float, str] | None:
 
 def chance_of(name: str, hints: Iterable[str], values: np.ndarray) -> tuple[float, str] | None:
     """What a model answering at random gets in performance column `name`, from it or the task that `hints` name."""
-    if LOWER_IS_BETTER & set(words(name)):
+    own = set(words(name))
+    if own & LOWER_IS_BETTER:
         return None
+    if own & CORRELATIONS:
+        return 0.0, "chance of a correlation"
     by_task = {t.name.rpartition(".")[2]: t.statistics[0].chance for t in tasks}
     known = {k: float(v) for k, v in by_task.items() if isinstance(v, (int, float))} | _CHANCE
     for hint in (name, *hints):
