@@ -50,7 +50,7 @@ def test_no_version_of_the_model_is_asked_twice(options, model, monkeypatch):
         return degrade(subject, kind, level, seed)
 
     monkeypatch.setattr("fairsqueeze.validation.damaged.degrade", recorded)
-    validate("options.sum", model, limit=60)
+    validate("options.sum", model, limit=18)
     assert len(made) == len(set(made)) == 7
 
 

@@ -145,10 +145,10 @@ def guessed(asked: Asked, share: float, seed: int = 0) -> Asked:
     """Answers in which a `share` of the items, drawn at random, are answered at random.
 
     All answers to such an item are draws from one distribution, whatever was asked: nothing is preferred, so that
-    preference and control have mean zero. Totals of token scores are drawn around 0 (so that neither sums nor means over
-    tokens favour a length), so far apart that preferences spread as the model's own do; their numbers of tokens stay,
-    by which some measures tell which rows count. Logits are drawn around 0 (a regressor's around its mean) and vectors
-    with the spread of the model's.
+    preference and control have mean zero. Totals of token scores are drawn around 0 (so that neither sums nor means
+    over tokens favour a length), so far apart that preferences spread as the model's own do; their numbers of tokens
+    stay, by which some measures tell which rows count. Logits are drawn around 0 (a regressor's around its mean) and
+    vectors with the spread of the model's.
     """
     rng = np.random.default_rng([seed, 17])
     chance = rng.random(len(asked.answers))
