@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairsqueeze.registry import Frame
-from fairsqueeze.stats.bootstrap import clusters_of, resample
+from fairsqueeze.stats.bootstrap import clusters_of, jackknife, resample
 from fairsqueeze.stats.estimate import finite
 from fairsqueeze.stats.figures import text
-from fairsqueeze.stats.interval import interval_of
+from fairsqueeze.stats.interval import interval_of, needs_jackknife
 from fairsqueeze.stats.ranks import spearman_matrices
 from fairsqueeze.validation.asked import Asked
 from fairsqueeze.validation.injection import Slopes, length_difference
@@ -67,7 +67,6 @@ def _correlation(on: str, frame: Frame, x: np.ndarray, seed: int, replicates: in
 
     value = float(evaluate(np.ones((1, clusters.count)))[0, 0])
     drawn = resample(clusters, evaluate, replicates, np.random.default_rng([seed, 29, *on.encode()]))[:, 0]
-    few = clusters.count < 10
-    left_out = np.concatenate([evaluate(row[None]) for row in 1 - np.eye(clusters.count)])[:, 0] if few else None
+    left_out = jackknife(clusters, evaluate)[:, 0] if needs_jackknife(clusters, "percentile") else None
     found = interval_of(value, drawn, clusters, left_out=left_out).clipped(-1.0, 1.0)
     return Dependence(on, finite(value), finite(found.low), finite(found.high), n)
