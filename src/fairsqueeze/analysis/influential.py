@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairsqueeze.analysis.checkpoints import Checkpoints
+from fairsqueeze.stats.influence import Ranked, spearman_influence
 from fairsqueeze.stats.leave_one_out import cooks_distances, cooks_threshold, spearman_without_each
 
 MOVES = 0.2
@@ -56,6 +57,4 @@ def influential_rows(points: Checkpoints) -> list[Influential]:
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:
-    from fairsqueeze.stats.influence import Ranked, spearman_influence
-
     return spearman_influence(Ranked.of(x), Ranked.of(y))[0]
