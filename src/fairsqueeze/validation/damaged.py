@@ -21,9 +21,6 @@ from fairsqueeze.validation.degradation import checked, degrade
 if TYPE_CHECKING:
     from fairsqueeze.models.model import Model
 
-VERSION = 2
-"""Raised when a degradation changes, so that no kept record is mistaken for a new one."""
-
 
 @dataclass(frozen=True, eq=False)
 class Bench:
@@ -67,11 +64,11 @@ class Bench:
                 return degrade(self.asked, kind, level, seed)
             return ask(degrade(self.model, kind, level, seed), self.evaluation, progress=self.progress)
 
-        return self._kept({"degradation": kind, "level": level, "seed": seed}, make)
+        return self._kept({"degradation": kind, "level": level, "seed": seed}, make, declared.version)
 
-    def _kept(self, what: dict[str, Any], make: Callable[[], Asked]) -> Frame:
+    def _kept(self, what: dict[str, Any], make: Callable[[], Asked], version: int = 1) -> Frame:
         context = scoring_context(self.model, AuditOptions(device=str(self.model.device), dtype=self._dtype))
-        step = content_id({"evaluation": self.evaluation.step(self.id, context), "version": VERSION, **what}, length=24)
+        step = content_id({"evaluation": self.evaluation.step(self.id, context), "version": version, **what}, length=24)
         found = self.store.read(step) if self.store is not None else None
         if found is None:
             self.progress.say(f"{self.evaluation.declared.name}: {', '.join(f'{k} {v}' for k, v in what.items())}")

@@ -30,7 +30,8 @@ class Degradation:
     """A kind of damage.
 
     `to`: what it is done to; `level`: what its level means; `allowed`: the levels that make sense; `levels`: steps from
-    mild to destroyed; `seeded`: whether it draws at random.
+    mild to destroyed; `seeded`: whether it draws at random; `version` rises when it changes, so that no kept record is
+    mistaken for a new one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Degradation:
     allowed: Range
     levels: tuple[float, ...]
     seeded: bool = True
+    version: int = 1
 
 
 _SHARE = Range(0, 1)
@@ -57,7 +59,9 @@ DEGRADATIONS = {
             "random_pruning", "weights", "share of the weights of each linear layer", Range(0, 1, high_open=True),
             (0.05, 0.1, 0.2, 0.3),
         ),
-        Degradation("guessing", "answers", "share of items answered at random", _SHARE, (0.25, 0.5, 0.75, 0.9)),
+        Degradation(
+            "guessing", "answers", "share of items answered at random", _SHARE, (0.25, 0.5, 0.75, 0.9), version=2,
+        ),
         Degradation(
             "temperature", "answers", "divisor of log-probabilities and logits", Range(0, 1e6, low_open=True),
             (2.0, 4.0, 8.0), seeded=False,
