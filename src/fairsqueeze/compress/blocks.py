@@ -44,7 +44,7 @@ def blocks_cosine(
         share: of all blocks, in [0, 1), to the nearest block; one stays.
         sequences: number of calibration sequences.
         length: tokens of each, special ones included.
-        text: path of a UTF-8 text file to take them from; "" is the text that the package ships.
+        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         seed: of the sequences.
 
     Source:

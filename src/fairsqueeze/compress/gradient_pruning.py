@@ -45,7 +45,8 @@ def taylor(
         sequences: number of calibration examples.
         length: tokens of each, special ones included.
         text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
-        labelled: path of a JSON Lines file of `first`, `second`, `label`, for classifiers and regressors.
+        labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
+            Lines file of `first`, `second`, `label`.
         seed: of the examples.
 
     Returns:
@@ -102,7 +103,8 @@ def movement(
         length: tokens of an example, special ones included.
         learning_rate: of plain gradient descent on the linear layers; at 0 the weights stay where they are.
         text: where the examples come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a text file.
-        labelled: path of a JSON Lines file of `first`, `second`, `label`, for classifiers and regressors.
+        labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
+            Lines file of `first`, `second`, `label`.
         seed: of the examples and their order.
 
     Returns:

@@ -113,8 +113,9 @@ def heads_gradient(
         per_layer: the same share of each block; else the least important of all, as in the paper.
         sequences: number of calibration examples.
         length: tokens of each, special ones included.
-        text: path of a UTF-8 text file to take them from; "" is the text that the package ships.
-        labelled: path of a JSON Lines file of `first`, `second`, `label`, for classifiers and regressors.
+        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
+        labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
+            Lines file of `first`, `second`, `label`.
         seed: of the examples.
 
     Source:

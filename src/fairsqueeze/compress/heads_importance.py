@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fairsqueeze.compress.calibration_pairs import calibration_pairs
 from fairsqueeze.compress.heads_removal import query_heads, units
-from fairsqueeze.compress.surgery_calibration import LabelledPair, encoded_pair, labelled_pairs, token_sequences
+from fairsqueeze.compress.surgery_calibration import LabelledPair, encoded_pair, token_sequences
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import Anatomy, Attention, anatomy
 from fairsqueeze.models.model import Model
@@ -87,7 +88,7 @@ def losses_for(model: Model, sequences: int, length: int, seed: int, text: str =
         model: causal and masked: language modelling on `sequences` pieces of a text. Classifiers and regressors: cross
             entropy, or squared error, on the first `sequences` labelled pairs in a seeded order.
         sequences, length, seed, text: see `token_sequences`.
-        labelled: path of a JSON Lines file, see `labelled_pairs`; needed by classifiers and regressors.
+        labelled: "mnli", "stsb" or a file, see `calibration_pairs`; needed by classifiers and regressors.
 
     Raises:
         BadSetting: a classifier without `labelled`.
@@ -100,12 +101,7 @@ def losses_for(model: Model, sequences: int, length: int, seed: int, text: str =
             "Load it as masked, or use heads.magnitude or heads.random.",
         )
     if model.kind in ("pair_classifier", "pair_regressor"):
-        if not labelled:
-            raise BadSetting(
-                f"labelled is missing: {model.reference} is a classifier, judged by labelled pairs.",
-                "Give the path of a JSON Lines file of first, second and label.",
-            )
-        pairs = labelled_pairs(labelled)
+        pairs = calibration_pairs(model, labelled)
         order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed)).tolist()
         return pair_losses(model, [pairs[i] for i in order[:sequences]])
     return language_losses(model, token_sequences(model, sequences, length, seed, text), seed)

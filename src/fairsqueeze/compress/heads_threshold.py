@@ -134,8 +134,9 @@ def heads_threshold(
         step: share of all heads that a round tries, in (0, 1].
         sequences: number of calibration examples.
         length: tokens of each, special ones included.
-        text: path of a UTF-8 text file to take them from; "" is the text that the package ships.
-        labelled: path of a JSON Lines file of `first`, `second`, `label`, for classifiers and regressors.
+        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
+        labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
+            Lines file of `first`, `second`, `label`.
         seed: of the examples.
 
     Source:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from fairsqueeze.compress.calibration_pairs import calibration_pairs
 from fairsqueeze.compress.cut import SAVES, Sparsity, drop_count, zero_smallest_of_all_
 from fairsqueeze.compress.heads_importance import losses_for
-from fairsqueeze.compress.surgery_calibration import Length, Sequences, labelled_pairs
-from fairsqueeze.errors import BadSetting
+from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Range, model_rule
@@ -72,8 +72,9 @@ def magnitude_iterative(
         rewind: after every pruning set all weights that are left back to the values that the model came with. False
             repeats what the study ran; True is what it meant, and gives an untrained ticket, to be fine-tuned with
             `finetune(…, keep_zeros=True)`.
-        labelled: path of a JSON Lines file of `first`, `second`, `label`; for classifiers and regressors.
-        text: path of a UTF-8 text file for language models; "" is the text that the package ships.
+        labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
+            Lines file of `first`, `second`, `label`.
+        text: for language models: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         sequences: number of pieces of it.
         length: most tokens of a piece or pair, special ones included; the study has 128.
         seed: of the pieces, the order of examples, and dropout.
@@ -138,12 +139,7 @@ def _examples(model: Model, *, batch: int, labelled: str, seed: int, length: int
     if not model.kind.startswith("pair"):
         each = losses_for(model, seed=seed, length=length, **language)
         return _endless(len(each), batch, seed, lambda chosen: [(1 / len(chosen), each[k]) for k in chosen])
-    if not labelled:
-        raise BadSetting(
-            f"labelled is missing: {model.reference} is a classifier or regressor, trained on labelled pairs.",
-            "Give the path of a JSON Lines file of first, second and label.",
-        )
-    pairs = PairBatches(model, pairs_for(model, labelled_pairs(labelled)), length)
+    pairs = PairBatches(model, pairs_for(model, calibration_pairs(model, labelled)), length)
     size = 1 if pairs.alone else batch
 
     def parts(chosen: Sequence[int]) -> Parts:

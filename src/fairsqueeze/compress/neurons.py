@@ -87,7 +87,7 @@ def neurons_activation(
         per_layer: the same share of each block; else the least of all.
         sequences: number of calibration sequences.
         length: tokens of each, special ones included.
-        text: path of a UTF-8 text file to take them from; "" is the text that the package ships.
+        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         seed: of the sequences.
 
     Source:
