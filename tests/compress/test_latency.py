@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from fairsqueeze.compress.energy import Meter
 from fairsqueeze.compress.latency import _median_interval, example_ids, measure_latency
 from fairsqueeze.testing.tiny import tiny_model
 
@@ -32,13 +33,15 @@ def test_rounds_are_interleaved_dense_first_and_rotated(pair):
     order = []
     for name, model in pair.items():
         model.network.register_forward_pre_hook(lambda *_, name=name: order.append(name))
-    measure_latency(pair, batch=1, length=4, repeats=3)
+    measure_latency(pair, batch=1, length=4, repeats=3, meter=Meter("none"))
     assert order == ["dense"] * 2 + ["small"] * 2 + ["dense", "small", "small", "dense", "dense", "small"]
 
 
 def test_speedup_is_paired_within_rounds_so_a_slow_round_changes_nothing(pair):
     # Round by round (rotated): dense, small | small, dense | dense, small; the second round is ten times slower.
-    result = measure_latency(pair, batch=2, length=5, repeats=3, clock=Clock([2.0, 1.0, 10.0, 20.0, 4.0, 2.0]))
+    result = measure_latency(
+        pair, batch=2, length=5, repeats=3, clock=Clock([2.0, 1.0, 10.0, 20.0, 4.0, 2.0]), meter=Meter("none")
+    )
     small = result["small"]
     assert (small.speedup, small.speedup_low, small.speedup_high) == pytest.approx((2.0, 2.0, 2.0))
     assert small.median_s == pytest.approx(2.0)
@@ -53,7 +56,7 @@ def test_the_interval_shows_the_spread_of_the_ratios(pair):
     ratios = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
     for turn, ratio in enumerate(ratios):
         durations += [ratio, 1.0] if turn % 2 == 0 else [1.0, ratio]
-    small = measure_latency(pair, length=4, repeats=6, clock=Clock(durations))["small"]
+    small = measure_latency(pair, length=4, repeats=6, clock=Clock(durations), meter=Meter("none"))["small"]
     assert (small.speedup_low, small.speedup, small.speedup_high) == pytest.approx((1.0, 1.25, 1.5))
     assert small.level == pytest.approx(1 - 2 / 2**6)
 

@@ -1,4 +1,4 @@
-"""Latency: how long models take, measured in turns so that a busy machine slows all of them alike."""
+"""Latency: how long models take, and what they draw, in turns so that a busy machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median, quantiles
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fairsqueeze.compress.energy import Energy, Meter, joules_of_rounds, meter_of, no_energy
 from fairsqueeze.models.model import Model
 
 _WARM_UP = 2
@@ -28,6 +30,7 @@ class Latency:
         speedup_low, speedup_high: its interval, distribution-free, from the ordered ratios of the rounds.
         level: the interval's coverage: at least 0.95 from 6 rounds on; what the full range has with fewer.
         batch, length, rounds, threads, device: how it was measured.
+        energy: joules in rounds of their own, after those that are timed, where the hardware counts them.
     """
 
     median_s: float
@@ -43,6 +46,7 @@ class Latency:
     rounds: int
     threads: int
     device: str
+    energy: Energy
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types only."""
@@ -57,8 +61,9 @@ def measure_latency(
     length: int = 64,
     repeats: int = 9,
     clock: Callable[[], float] = time.perf_counter,
+    meter: Meter | None = None,
 ) -> dict[str, Latency]:
-    """Median forward time of every model, in interleaved rounds: each round times all, the order rotated.
+    """Median forward time and energy of every model, in interleaved rounds: each takes all models, the order rotated.
 
     All models get the same token ids. Two untimed passes come first. Models are in eval mode and stay where they are.
 
@@ -68,6 +73,7 @@ def measure_latency(
         length: tokens a sequence, at least 1; cut to what every model accepts.
         repeats: rounds, at least 1.
         clock: seconds; replaced in tests.
+        meter: of joules; that of the first model's device by default.
 
     Raises:
         ValueError: no models, or a number below 1.
@@ -88,7 +94,14 @@ def measure_latency(
             _pass(networks[name], ids)
             seconds[name].append(clock() - start)
     dense = seconds[names[0]]
-    return {name: _latency(own, dense, ids, str(models[name].device)) for name, own in seconds.items()}
+    drawn = _energies(
+        {name: partial(_pass, networks[name], ids) for name in names},
+        seconds,
+        ids,
+        repeats,
+        meter or meter_of(str(models[names[0]].device)),
+    )
+    return {name: _latency(own, dense, ids, str(models[name].device), drawn[name]) for name, own in seconds.items()}
 
 
 def example_ids(networks: list[Any], batch: int, length: int) -> Tensor:
@@ -108,7 +121,44 @@ def _pass(network: Any, ids: Tensor) -> None:
         torch.cuda.synchronize(here.device)
 
 
-def _latency(own: list[float], dense: list[float], ids: Tensor, device: str) -> Latency:
+def _energies(
+    passes: Mapping[str, Callable[[], None]],
+    seconds: Mapping[str, list[float]],
+    ids: Tensor,
+    rounds: int,
+    meter: Meter,
+) -> dict[str, Energy]:
+    """Energy of every model; blocks of so many passes that they take as long as the meter needs."""
+    if not meter.counters:
+        return dict.fromkeys(passes, no_energy(meter.basis))
+    counts = {name: math.ceil(meter.block_s / max(median(s), 1e-6)) or 1 for name, s in seconds.items()}
+    joules = joules_of_rounds(passes, counts, meter, rounds)
+    dense = next(iter(joules.values()))
+    return {name: _energy(own, dense, ids.numel(), counts[name], meter.basis) for name, own in joules.items()}
+
+
+def _energy(own: list[float], dense: list[float], tokens: int, passes: int, basis: str) -> Energy:
+    if min(*own, *dense) <= 0:
+        return no_energy(f"none: a counter stood still ({basis})")
+    rounds = len(own)
+    ratios = sorted(o / d for d, o in zip(dense, own, strict=True))
+    rank, level = _median_interval(rounds)
+    low, _, high = quantiles(own, n=4, method="inclusive") if rounds > 1 else own * 3
+    return Energy(
+        joules_per_token=median(own) / tokens,
+        low_quartile=low / tokens,
+        high_quartile=high / tokens,
+        against_dense=median(ratios),
+        against_dense_low=ratios[rank],
+        against_dense_high=ratios[rounds - 1 - rank],
+        level=level,
+        rounds=rounds,
+        passes=passes,
+        basis=basis,
+    )
+
+
+def _latency(own: list[float], dense: list[float], ids: Tensor, device: str, energy: Energy) -> Latency:
     rounds = len(own)
     ratios = sorted(d / max(o, 1e-12) for d, o in zip(dense, own, strict=True))
     rank, level = _median_interval(rounds)
@@ -127,6 +177,7 @@ def _latency(own: list[float], dense: list[float], ids: Tensor, device: str) -> 
         rounds=rounds,
         threads=torch.get_num_threads(),
         device=device,
+        energy=energy,
     )
 
 
