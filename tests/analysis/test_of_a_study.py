@@ -107,6 +107,44 @@ def test_the_csv_export_of_a_study_says_the_same(folder, tmp_path):
     assert values[0] == pytest.approx(values[1])
 
 
+def with_energy(source, target, drawn):
+    """A copy of a study whose compressed models drew `drawn[label]` of the dense one's joules (None: no counter)."""
+    target.mkdir()
+    store = Store(target)
+    store.write_document("study", json.loads((source / "study.json").read_text()))
+    for path in (source / "variants").glob("*.json"):
+        document = json.loads(path.read_text())
+        if document["kind"] == "compressed":
+            ratio = drawn[document["label"]]
+            bounds = (None, None) if ratio is None else (ratio - 0.01, ratio + 0.01)
+            energy = dict(zip(("against_dense_low", "against_dense_high"), bounds, strict=True))
+            document["audit"]["footprint"]["latency"]["energy"] = {"against_dense": ratio, **energy}
+        store.write_document(f"variants/{path.stem}", document)
+    return target
+
+
+def test_energy_is_a_cost_where_it_was_counted_and_undefined_where_not(folder, tmp_path):
+    drawn = {"pruned 30 %": 0.9, "pruned 60 %": None, "pruned 90 %": 0.5}
+    found = fairsqueeze.analyse(with_energy(folder, tmp_path / "counted", drawn), **FAST)
+    (energy,) = [c for c in found.points.costs if c.name == "energy_against_dense"]
+    assert energy.better == "lower"
+    by_label = dict(zip(found.points.labels, energy.values.tolist(), strict=True))
+    assert (by_label["a: dense"], by_label["bb: pruned 30 %"]) == (1.0, 0.9)
+    assert sum(v != v for v in by_label.values()) == 2
+    (front,) = found.fronts
+    assert ("energy_against_dense", "lower") in front.objectives
+    assert front.n_undefined == 4  # two unmeasurable biases, two models without a counter
+    assert any("undefined in 2 rows, which are on no front" in c for c in found.points.choices)
+    assert all(p.probability is not None for p in front.points)
+
+
+def test_a_dense_model_alone_does_not_make_energy_a_cost(folder, tmp_path):
+    nothing = dict.fromkeys(("pruned 30 %", "pruned 60 %", "pruned 90 %"))
+    found = fairsqueeze.analyse(with_energy(folder, tmp_path / "none", nothing), **FAST)
+    assert {c.name for c in found.points.costs} == {"bytes_zstd", "speedup"}
+    assert found.fronts[0].n_undefined == 2
+
+
 @pytest.mark.shared
 def test_the_students_of_hessenthaler_2022_give_the_published_correlations(shared_datasets):
     table = shared_datasets / "external_results/hessenthaler2022/mnli_kd_hl_results.csv"

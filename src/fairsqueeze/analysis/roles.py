@@ -61,7 +61,7 @@ def checkpoints_of(table: ResultTable, asked: Asked) -> Checkpoints:
     parent = parents_of_rows(table, asked.parent, (label_column, labels), clusters if cluster_column else None, choices)
     costs = _costs(table, names, performance)
     if costs:
-        choices.append(f"Costs, by their names: {', '.join(f'{c.name} ({c.better} is better)' for c in costs)}.")
+        choices.append(f"Costs, by their names: {', '.join(map(_cost_text, costs))}.")
     found = Checkpoints(
         table.name,
         tuple(labels),
@@ -220,11 +220,18 @@ def _costs(table: ResultTable, names: Sequence[str], performance: Performance | 
     for wanted, better in COSTS.values():
         for column in (c for c in free if holds(c, wanted)):
             values = table.numbers(column, "its table")
-            if len(np.unique(values)) > 1:
+            if len(np.unique(values[~np.isnan(values)])) > 1:
                 low, high = _bounds(table, column)
                 found.append(Cost(column, values, low, high, "higher" if better == "higher" else "lower"))
                 break
     return tuple(found)
+
+
+def _cost_text(cost: Cost) -> str:
+    """`speedup (higher is better; undefined in 3 rows, which are on no front)`."""
+    undefined = int(np.sum(np.isnan(cost.values)))
+    lost = f"; undefined in {undefined} rows, which are on no front" if undefined else ""
+    return f"{cost.name} ({cost.better} is better{lost})"
 
 
 def _content_order(table: ResultTable, labels: Sequence[str]) -> np.ndarray:

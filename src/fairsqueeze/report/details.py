@@ -95,6 +95,8 @@ def footprint_rows(results: Results) -> Grid:
         "if zeros cost nothing",
         "tokens per second",
         "speed against dense",
+        "joules per token",
+        "energy against dense",
     ]
     return Grid("What each model costs, measured", heads, [_footprint_row(v) for v in results.variants], open=True)
 
@@ -169,7 +171,7 @@ def _footprint_row(variant: Variant) -> list[Cell]:
     linear, bits, flops, latency = (
         facts.get(key) or {} for key in ("linear", "bits_per_weight", "flops_per_token", "latency")
     )
-    parameters, speedup = facts.get("parameters"), latency.get("speedup")
+    parameters = facts.get("parameters")
     texts = [
         variant.label,
         MISSING if parameters is None else f"{parameters:,}",
@@ -180,11 +182,24 @@ def _footprint_row(variant: Variant) -> list[Cell]:
         *(number(None if flops.get(key) is None else flops[key] / 1e9) for key in ("dense", "skipping_zeros")),
         number(latency.get("tokens_per_s")),
     ]
-    speed = Cell(MISSING)
-    if speedup is not None and variant.kind != "dense":
-        low, high = (number(latency.get(key)) for key in ("speedup_low", "speedup_high"))
-        speed = Cell(f"× {speedup:.2f}", f"[{low}, {high}]")
-    return [*map(Cell, texts), speed]
+    speed = _against_dense(variant, latency, "speedup")
+    return [*map(Cell, texts), speed, *_energy_cells(variant, latency.get("energy") or {})]
+
+
+def _against_dense(variant: Variant, found: Mapping[str, Any], key: str) -> Cell:
+    """`× 1.52 [1.4, 1.6]`; nothing for the dense model itself."""
+    if found.get(key) is None or variant.kind == "dense":
+        return Cell(MISSING)
+    low, high = (number(found.get(f"{key}_{bound}")) for bound in ("low", "high"))
+    return Cell(f"× {found[key]:.2f}", f"[{low}, {high}]")
+
+
+def _energy_cells(variant: Variant, energy: Mapping[str, Any]) -> list[Cell]:
+    """Joules a token and against the dense model; `undefined` where it was tried and nothing counts them."""
+    if energy and energy.get("joules_per_token") is None:
+        return [Cell("undefined"), Cell("undefined")]
+    joules = energy.get("joules_per_token")
+    return [Cell(MISSING if joules is None else f"{joules:.3g}"), _against_dense(variant, energy, "against_dense")]
 
 
 def _provenance(variant: Variant) -> list[tuple[str, str]]:
@@ -205,6 +220,7 @@ def _provenance(variant: Variant) -> list[tuple[str, str]]:
         ("machine", _plain(source.get("machine"))),
         ("time", f"{_plain(source.get('wall_s'))} s wall, {_plain(source.get('cpu_s'))} s CPU"),
         ("footprint", variant.footprint.get("note")),
+        ("energy", ((variant.footprint.get("latency") or {}).get("energy") or {}).get("basis")),
     ]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
 
