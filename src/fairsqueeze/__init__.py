@@ -20,9 +20,10 @@ _PUBLIC = {
     "report": "fairsqueeze.report.page",
     "analyse": "fairsqueeze.analysis.analyse",
     "validate": "fairsqueeze.validation.card",
+    "open": "fairsqueeze.study.sql",
     "FairsqueezeError": "fairsqueeze.errors",
 }
-__all__ = [*sorted(_PUBLIC), "__version__"]
+__all__ = [*sorted(set(_PUBLIC) - {"open"}), "__version__"]  # `import *` must not replace Python's own open
 
 
 def __getattr__(name: str) -> Any:
@@ -32,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "open"]

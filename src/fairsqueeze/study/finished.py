@@ -18,3 +18,12 @@ def finished(store: Store) -> list[dict[str, Any]]:
         return sorted(store.documents("variants"), key=lambda document: document["order"])
     found = (store.read_document(f"variants/{key}") for key in keys)
     return [document for document in found if document is not None]
+
+
+def finished_outlines(store: Store) -> list[dict[str, Any]]:
+    """`model`, `label`, `kind` and `order` of the documents that `finished` would read, from the manifest alone."""
+    keys = (store.read_document("study") or {}).get("variants")
+    outlines = store.outlines("variants")
+    if keys is None:
+        return sorted(outlines.values(), key=lambda outline: outline["order"])
+    return [outlines[key] for key in keys if key in outlines]
