@@ -22,7 +22,9 @@ from typing import Any
 
 TEXT = "wikitext2"
 """Calibration text of all methods that need one: the validation split; perplexity is of the test split."""
-CALIBRATED = {"calibration": TEXT}
+FULL = {"calibration": TEXT, "sequences": 128, "length": 512}
+SMALL = {"calibration": TEXT, "sequences": 64, "length": 256}
+"""Calibration of the rows whose time and memory are promised, and of the others."""
 SCORES = {
     "builtin:smollm2-135m": ("perplexity", "perplexity"),
     "builtin:minilm-nli": ("nli", "accuracy"),
@@ -38,47 +40,39 @@ Row = tuple[str, dict[str, Any]]
 
 def rows(model: str) -> list[Row]:
     """(method, settings) of every row for this model; the dense one is ("", {})."""
-    plain = ("random.linear", "magnitude.linear", "magnitude.row", "magnitude.global", "magnitude.global_attention")
     found: list[Row] = [("", {})]
-    found += [(method, {"sparsity": s}) for method in plain for s in SPARSITIES]
-    found += [(method, {"sparsity": s, **CALIBRATED}) for method in ("wanda", "sparsegpt") for s in SPARSITIES]
-    found += [("magnitude.nm", {"keep": k, "of": m}) for k, m in ((2, 4), (4, 8))]
-    found += [
-        (method, {"keep": k, "of": m, **CALIBRATED})
-        for method in ("wanda.nm", "sparsegpt.nm")
-        for k, m in ((2, 4), (4, 8))
-    ]
-    found += [("sparsegpt.quantised", {"sparsity": 0.5, "bits": 4, **CALIBRATED})]
-    if model == "builtin:smollm2-135m":
-        found += [(method, {"sparsity": 0.5, "text": TEXT}) for method in ("taylor", "movement")]
+    found += [(method, {"sparsity": s}) for method in ("random.linear", "magnitude.linear") for s in SPARSITIES]
+    found += [(f"magnitude.{scope}", {"sparsity": 0.5}) for scope in ("row", "global", "global_attention")]
+    found += [(method, {"sparsity": 0.5, **FULL}) for method in ("wanda", "sparsegpt")]
+    found += [(method, {"sparsity": s, **SMALL}) for method in ("wanda", "sparsegpt") for s in (0.3, 0.7)]
+    found += [("magnitude.nm", {"keep": 2, "of": 4})]
+    found += [(method, {"keep": 2, "of": 4, **SMALL}) for method in ("wanda.nm", "sparsegpt.nm")]
+    found += [("wanda.nm", {"keep": 4, "of": 8, **SMALL})]
+    found += [("sparsegpt.quantised", {"sparsity": 0.5, "bits": 4, **SMALL})]
+    pairs = {"labelled": "mnli" if model == "builtin:minilm-nli" else "stsb"}
+    judged = {"text": TEXT} if model == "builtin:smollm2-135m" else pairs
+    found += [(method, {"sparsity": 0.5, **judged}) for method in ("taylor", "movement")]
     found += quantised()
-    found += [("low_rank.svd", {"rank": r}) for r in (0.3, 0.5, 0.7)]
-    found += [("low_rank.activation", {"rank": r, **CALIBRATED}) for r in (0.3, 0.5, 0.7)]
-    return found + removing(model)
+    found += [("low_rank.svd", {"rank": r}) for r in (0.5, 0.7)]
+    found += [("low_rank.activation", {"rank": r, **SMALL}) for r in (0.5, 0.7)]
+    found += [(f"neurons.{by}", {"share": s}) for by in ("magnitude", "activation") for s in (0.25, 0.5)]
+    found += [("heads.magnitude", {"share": 1 / 3}), ("heads.gradient", {"share": 1 / 3, **judged})]
+    return [*found, ("blocks.cosine", {"share": 0.2}), ("blocks.cosine", {"share": 0.4})]
 
 
 def quantised() -> list[Row]:
     levels = [{"bits": 8}, {"bits": 4}, {"bits": 4, "group": 64}, {"bits": 3, "group": 64}]
     found: list[Row] = [("rtn", level) for level in levels]
-    found += [(method, {**level, **CALIBRATED}) for method in ("gptq", "awq") for level in levels]
-    found += [("gptq", {"bits": 4, "act_order": True, **CALIBRATED})]
+    found += [(method, {"bits": 4, **FULL}) for method in ("gptq", "awq")]
+    found += [(method, {**level, **SMALL}) for method in ("gptq", "awq") for level in levels[2:]]
     found += [(f"torchao.{scheme}", {}) for scheme in ("int8_weight_only", "int8_dynamic", "int4_weight_only")]
-    return [*found, ("dynamic_int8", {}), ("dynamic_int8", {"per_channel": True})]
-
-
-def removing(model: str) -> list[Row]:
-    """Methods that take things out."""
-    found: list[Row] = [(f"neurons.{by}", {"share": s}) for by in ("magnitude", "activation") for s in (0.25, 0.5)]
-    found += [("heads.magnitude", {"share": s}) for s in (1 / 3, 2 / 3)]
-    if model == "builtin:smollm2-135m":
-        found += [("heads.gradient", {"share": 1 / 3, "text": TEXT})]
-    return [*found, ("blocks.cosine", {"share": 0.2}), ("blocks.cosine", {"share": 0.4})]
+    return [*found, ("dynamic_int8", {})]
 
 
 def label(row: Row) -> str:
     """The row's name, and that of its file."""
     method, settings = row
-    shown = {k: v for k, v in settings.items() if k not in ("calibration", "text")}
+    shown = {k: v for k, v in settings.items() if k not in ("text", "labelled") and FULL.get(k) != v}
     inside = ",".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items())
     return f"{method or 'dense'}({inside})" if inside else method or "dense"
 

@@ -3,7 +3,8 @@
 A delta is a safetensors file: `NAME.low_rank_a` (r, in) and `NAME.low_rank_b` (out, r) in float16, whose product is
 added to the weight NAME; `NAME.low_bit_codes` and `NAME.low_bit_scales`, a change in 4 bits that is added (`low_bit`),
 of the rows in `NAME.low_bit_rows` (int32) where that is given; and plain `NAME`s that replace one. Its metadata
-`fairsqueeze` is JSON: `architecture` (a transformers class), `config` (entries that differ from the base's config), `recipe` (what made it).
+`fairsqueeze` is JSON: `architecture` (a transformers class), `config` (entries that differ from the base's config),
+`recipe` (what made it).
 """
 
 from __future__ import annotations
