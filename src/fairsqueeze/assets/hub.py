@@ -90,6 +90,51 @@ def _fetched_before(repo_id: str, revision: str | None, patterns: Sequence[str])
     return folder
 
 
+def reachable() -> bool:
+    """Whether the hub answers, by one short look; never where HF_HUB_OFFLINE says that it is not to be asked."""
+    from huggingface_hub import constants, errors
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        _reach()
+    except errors.OfflineModeIsEnabled:
+        return False
+    return True
+
+
+def config_here(repo_id: str, revision: str | None = None) -> Path | None:
+    """The folder of a model repository's config.json, if an earlier call fetched it; never the network.
+
+    Raises AssetError for what is not the id of a repository.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    with _in_words(repo_id, revision):
+        found = try_to_load_from_cache(repo_id, "config.json", revision=revision, cache_dir=constants.HF_HUB_CACHE)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def weights_here(repo_id: str, revision: str | None = None) -> bool:
+    """Whether an earlier call fetched the weights of a model repository; never the network."""
+    folder = config_here(repo_id, revision)
+    return folder is not None and any(path.name.endswith(WEIGHTS) for path in folder.rglob("*"))
+
+
+def size_of(repo_id: str, revision: str | None = None) -> int | None:
+    """Bytes of the files that `snapshot` would fetch; None where the hub does not tell.
+
+    Raises: as `snapshot`.
+    """
+    from huggingface_hub import HfApi
+
+    with _in_words(repo_id, revision):
+        info = HfApi(endpoint=_endpoint()).model_info(repo_id, revision=revision, files_metadata=True)
+        sizes = {sibling.rfilename: sibling.size for sibling in info.siblings or []}
+    wanted = [sizes[name] for name in choose(repo_id, list(sizes))]
+    return None if None in wanted else sum(size for size in wanted if size)
+
+
 def choose(repo_id: str, names: Sequence[str], patterns: Sequence[str] = ()) -> list[str]:
     """Of a repository's files, those that `snapshot` takes.
 

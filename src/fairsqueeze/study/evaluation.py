@@ -118,7 +118,7 @@ def prepare(specs: Sequence[Spec], kind: Kind, *, limit: int | None, seed: int) 
         if kind not in one.kinds:
             raise ModelError(
                 f"{one.role} {one.name} needs a model of kind {' or '.join(sorted(one.kinds))}; this one is {kind}.",
-                _fitting(one, kind),
+                fitting(one, kind),
             )
     settled = [(one, _settings(one, spec, limit, seed)) for one, spec in declared]
     located = {name: _located(name) for one, _ in settled for name in one.data}
@@ -127,7 +127,8 @@ def prepare(specs: Sequence[Spec], kind: Kind, *, limit: int | None, seed: int) 
     ]
 
 
-def _fitting(one: Measure, kind: Kind) -> str:
+def fitting(one: Measure, kind: Kind) -> str:
+    """The remedy for a measure or task that models of this kind can't be asked: what of its family they can."""
     registry = measures if one.role == "measure" else tasks
     family = one.name.split(".")[0]
     fitting = [m.name for m in registry if kind in m.kinds and m.name.split(".")[0] == family]
