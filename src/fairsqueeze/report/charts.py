@@ -119,6 +119,21 @@ def by_performance(rows: Sequence[Row]) -> alt.HConcatChart:
     return _beside_references(drawn, rows, x)
 
 
+def by_damage(rows: Sequence[Row], title: str, heading: str = "") -> alt.HConcatChart:
+    """A statistic against the degree of damage, a line per family; reference rows in a panel at the right.
+
+    The solid line is the ideal, towards which damage must not pay. Hollow symbols on the lower edge are unmeasurable.
+
+    Args:
+        rows: as of `estimate_rows`, with `damage`, a number that grows with it, beside or in place of `sparsity`.
+        title: of the axis of damage.
+        heading: of the chart; measure and statistic of the first row by default.
+    """
+    drawn = [r for r in rows if r["kind"] != "reference" and r["damage"] is not None]
+    x = alt.X("damage:Q", title=title, scale=alt.Scale(zero=True, padding=16), axis=alt.Axis(tickCount=6))
+    return _beside_references(drawn, rows, x, heading)
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """Round values for a logarithmic axis: powers of ten, with 2 and 5 between them where there is room."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -126,12 +141,12 @@ def _ticks(low: float, high: float) -> list[float]:
     return [step * 10.0**power for power in powers for step in steps]
 
 
-def _beside_references(drawn: Sequence[Row], rows: Sequence[Row], x: alt.X) -> alt.HConcatChart:
+def _beside_references(drawn: Sequence[Row], rows: Sequence[Row], x: alt.X, heading: str = "") -> alt.HConcatChart:
     """The models of `drawn` along `x`, and at the right, on the same vertical scale, the reference rows of `rows`."""
     references = [r for r in rows if r["kind"] == "reference"]
     families = _families(drawn)
     scale = _value_scale([*drawn, *references])
-    heading = f"{measure_family_title(rows[0]['measure'])}: {statistic_title(rows[0]['statistic'])}"
+    heading = heading or f"{measure_family_title(rows[0]['measure'])}: {statistic_title(rows[0]['statistic'])}"
     unit = statistic_unit(rows[0]["statistic"])
     joined = _lines(_with_base(drawn, families), x, scale, families)
     layers = [*_guides(rows), *joined, *_marks(drawn, x, scale, unit, families)]
@@ -222,7 +237,8 @@ def _lines(rows: Sequence[Row], x: alt.X, scale: alt.Scale, families: Sequence[s
     known = [r for r in rows if not r["unmeasurable"]]
     line = alt.Chart(_data(known)).mark_line(strokeWidth=1.5, opacity=0.75, clip=True)
     colour = _colour(families, alt.Legend(title=None))
-    return [line.encode(x=x, y=alt.Y("value:Q", scale=scale), color=colour, order="sparsity:Q")] if known else []
+    order = "damage:Q" if known and "damage" in known[0] else "sparsity:Q"
+    return [line.encode(x=x, y=alt.Y("value:Q", scale=scale), color=colour, order=order)] if known else []
 
 
 def _marks(

@@ -209,16 +209,16 @@ def _provenance(variant: Variant) -> list[tuple[str, str]]:
         ("checkpoint id", model.get("id")),
         ("architecture", model.get("architecture")),
         ("compression steps", "; ".join(_step(s) for s in model.get("steps") or ()) or "none"),
-        ("tokeniser", _plain(model.get("tokenizer"))),
+        ("tokeniser", plain(model.get("tokenizer"))),
         ("command", source.get("command")),
-        ("seed, limit", f"{_plain(source.get('seed'))}, {_plain(source.get('limit'))}"),
+        ("seed, limit", f"{plain(source.get('seed'))}, {plain(source.get('limit'))}"),
     ]
     for name, data in (source.get("data") or {}).items():
-        pairs.append((f"data {name}", _plain(data)))
+        pairs.append((f"data {name}", plain(data)))
     pairs += [
-        ("libraries", _plain(source.get("libraries"))),
-        ("machine", _plain(source.get("machine"))),
-        ("time", f"{_plain(source.get('wall_s'))} s wall, {_plain(source.get('cpu_s'))} s CPU"),
+        ("libraries", plain(source.get("libraries"))),
+        ("machine", plain(source.get("machine"))),
+        ("time", f"{plain(source.get('wall_s'))} s wall, {plain(source.get('cpu_s'))} s CPU"),
         ("footprint", variant.footprint.get("note")),
         ("energy", ((variant.footprint.get("latency") or {}).get("energy") or {}).get("basis")),
     ]
@@ -229,19 +229,19 @@ def _step(step: Any) -> str:
     if isinstance(step, Mapping) and "name" in step:
         settings = ", ".join(f"{k}={v}" for k, v in (step.get("parameters") or {}).items())
         return f"{step['name']}({settings})"
-    return _plain(step)
+    return plain(step)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A JSON value as a line for people."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{_words(k)} {_plain(v)}" for k, v in value.items() if v is not None)
+        return ", ".join(f"{_words(k)} {plain(v)}" for k, v in value.items() if v is not None)
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
+        return ", ".join(map(plain, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

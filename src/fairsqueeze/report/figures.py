@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairsqueeze.report.charts import (
     Row,
     by_performance,
     by_sparsity,
     estimate_rows,
-    save_png,
-    save_svg,
     size_rows,
     sizes,
 )
+from fairsqueeze.report.damage import study_curves
+from fairsqueeze.report.figure import Figure, file_name, save_all
 from fairsqueeze.report.labels import interval_text, measure_title, number, percent, statistic_title, value_text
 from fairsqueeze.report.results import Results, corrected_statistic
 from fairsqueeze.report.summary import PERFORMANCE, PUBLISHED
@@ -24,19 +22,8 @@ from fairsqueeze.report.summary import PERFORMANCE, PUBLISHED
 _ORDER = ("share_stereotypical", "ss", "icat", "lm_score", "mean_abs_effect")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One chart: `name` is a file name, `group` the heading under which it stands, `alt` says what it shows."""
-
-    name: str
-    group: str
-    chart: Any
-    caption: str
-    alt: str
-
-
 def figures(results: Results) -> list[Figure]:
-    """Published statistics beside corrected bias, each against sparsity; bias against performance; sizes."""
+    """Published statistics beside corrected bias, by sparsity and by damage; bias against performance; sizes."""
     found: list[Figure] = []
     performance = performance_of(results)
     several = len(list(results.of_kind("dense", "compressed"))) > 1
@@ -46,6 +33,7 @@ def figures(results: Results) -> list[Figure]:
             continue
         published = sorted((s for s in results.statistics(measure) if s in PUBLISHED), key=_ORDER.index)
         found += _against_sparsity(results, measure, [*published[:1], corrected, *published[1:]])
+        found += study_curves(results, measure)
         if performance is not None:
             rows = estimate_rows(results, measure, corrected, performance)
             if any(r["performance"] is not None and r["kind"] != "reference" for r in rows):
@@ -69,12 +57,7 @@ def performance_of(results: Results) -> tuple[str, str] | None:
 
 def save_figures(results: Results, folder: Path) -> list[Path]:
     """Write every figure as SVG and as PNG into `folder`; returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for figure in figures(results):
-        paths.append(save_svg(figure.chart, folder / f"{figure.name}.svg"))
-        paths.append(save_png(figure.chart, folder / f"{figure.name}.png"))
-    return paths
+    return save_all(figures(results), folder)
 
 
 def _against_sparsity(results: Results, measure: str, statistics: Sequence[str]) -> Iterator[Figure]:
@@ -85,14 +68,14 @@ def _against_sparsity(results: Results, measure: str, statistics: Sequence[str])
         caption += "Solid line: ideal; dashed: chance."
         if any(r["unmeasurable"] for r in rows):
             caption += " Hollow symbols on the lower edge: unmeasurable."
-        yield Figure(_file(measure, statistic), measure_title(measure), by_sparsity(rows), caption, _alt(rows))
+        yield Figure(file_name(measure, statistic), measure_title(measure), by_sparsity(rows), caption, _alt(rows))
 
 
 def _against_performance(measure: str, rows: Sequence[Row]) -> Figure:
     task = statistic_title(rows[0]["performance_statistic"])
     caption = f"Corrected bias of {measure} against {task}. Whiskers: 95 % intervals; hollow symbols: unmeasurable."
     chart = by_performance(rows)
-    return Figure(_file(measure, "against_performance"), measure_title(measure), chart, caption, _alt(rows, task))
+    return Figure(file_name(measure, "against_performance"), measure_title(measure), chart, caption, _alt(rows, task))
 
 
 def _alt(rows: Sequence[Row], task: str = "") -> str:
@@ -108,8 +91,3 @@ def _spoken(row: Row, task: str) -> str:
 
 def _share(row: Row) -> float | None:
     return None if row["sparsity"] is None else row["sparsity"] / 100
-
-
-def _file(measure: str, what: str) -> str:
-    """A file name of plain letters, digits, dots, dashes and underscores."""
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in f"{measure}.{what}")

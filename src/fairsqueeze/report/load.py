@@ -24,6 +24,11 @@ def load_results(folder: Path | str) -> Results:
     raise StoreError(f"{folder} holds no audit, comparison or study.", "Give the --out folder of one of these.")
 
 
+def holds_results(folder: Path | str) -> bool:
+    """Whether `folder` is that of an audit, a comparison or a study."""
+    return any((Path(folder) / f"{name}.json").is_file() for name in ("study", "compare", "audit"))
+
+
 def _of_study(store: Store) -> Results:
     document = store.read_document("study") or {}
     found = finished(store)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from fairsqueeze.errors import StoreError, unknown_name
 from fairsqueeze.report.cards import cards
-from fairsqueeze.report.charts import svg
 from fairsqueeze.report.details import change_sections, footprint_rows, measure_sections, provenance_rows
+from fairsqueeze.report.environment import drawn, environment
 from fairsqueeze.report.figures import figures, save_figures
 from fairsqueeze.report.findings import Finding, findings, in_short
-from fairsqueeze.report.labels import measure_title, verdict_text
 from fairsqueeze.report.results import Results
 from fairsqueeze.report.summary import summary_cells, summary_columns, summary_rows
 
@@ -33,14 +28,59 @@ def report(results: Results, *, format: str = "html", out: Path | str | None = N
 
     Raises UnknownName for another format, StoreError if `out` can't be written.
     """
-    writers = _writers()
+    return _written(results, _writers(), format, out)
+
+
+def report_card(card: Mapping[str, Any], *, format: str = "html", out: Path | str | None = None) -> Path:
+    """Write the report card of a measure and return its path.
+
+    Args:
+        card: the document that `validate` made (`ReportCard.to_json()`).
+        format: `html` (one self-contained page) or `figures` (a folder with its curves as SVG and PNG).
+        out: the file or folder to write; by default `validation.html` or `figures/` here.
+
+    Raises: as `report`; StoreError if `card` is none.
+    """
+    from fairsqueeze.report.validation_page import checked_card, save_card_figures, save_card_page
+
+    writers: Writers = {"html": ("validation.html", save_card_page), "figures": ("figures", save_card_figures)}
+    return _written(checked_card(card, "The document"), writers, format, out)
+
+
+def report_folder(folder: Path | str, *, format: str = "html", out: Path | str | None = None) -> Path:
+    """Write the report of the folder of an audit, a comparison or a study, or the card of a measure that was validated.
+
+    Args:
+        folder: the `--out` of one of these. What was audited there goes before a card.
+        format, out: as in `report` and `report_card`; by default the file is made in `folder`.
+
+    Raises: as these; StoreError if `folder` holds none of them.
+    """
+    from fairsqueeze.report.load import holds_results, load_results
+    from fairsqueeze.study.store import Store
+
+    folder = Path(folder)
+    card = None if holds_results(folder) else Store(folder).read_document("validation")
+    results = None if card is not None else load_results(folder)
+    names = {"html": "report.html", "latex": "table.tex", "csv": "estimates.csv"}
+    path = folder / names.get(format, format) if out is None else out
+    if results is not None:
+        return report(results, format=format, out=path)
+    return report_card(card or {}, format=format, out=path)
+
+
+Writers = Mapping[str, tuple[str, Callable[[Any, Path], Any]]]
+
+
+def _written(subject: Any, writers: Writers, format: str, out: Path | str | None) -> Path:
+    """`subject` written by the writer of `format`."""
     if format not in writers:
         raise unknown_name("report format", format, writers)
     default, write = writers[format]
     path = Path(out) if out is not None else Path(default)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(results, path)
+        write(subject, path)
     except OSError as problem:
         raise StoreError(
             f"The report can't be written to {path}: {problem.strerror}.", "Give another --out."
@@ -53,7 +93,7 @@ def render(results: Results) -> str:
     columns = summary_columns(results)
     rows = summary_rows(results, columns)
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             results=results,
@@ -72,7 +112,7 @@ def render(results: Results) -> str:
     )
 
 
-def _writers() -> Mapping[str, tuple[str, Callable[[Results, Path], Any]]]:
+def _writers() -> Writers:
     from fairsqueeze.report.eee import save_eee
     from fairsqueeze.report.export import save_csv
     from fairsqueeze.report.latex import save_latex
@@ -94,11 +134,10 @@ def _grouped(found: list[Finding]) -> dict[str, list[Finding]]:
 
 
 def _drawn(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Figures as SVG under their headings. The SVG is vega's own output, which escapes every text in it."""
+    """Figures under their headings."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for index, figure in enumerate(figures(results)):
-        drawing = Markup(svg(figure.chart, f"f{index}", inherit=True))
-        groups.setdefault(figure.group, []).append({"svg": drawing, "caption": figure.caption, "alt": figure.alt})
+    for figure in drawn(figures(results)):
+        groups.setdefault(figure["group"], []).append(figure)
     return groups
 
 
@@ -112,17 +151,3 @@ def _warnings(results: Results) -> list[tuple[str, list[str]]]:
                 labels.append(variant.label)
     everyone = [v.label for v in results.variants]
     return [(text, ["every model"] if labels == everyone else labels) for text, labels in found.items()]
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fairsqueeze.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(measure_title=measure_title, verdict=verdict_text)
-    return environment

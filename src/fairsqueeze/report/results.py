@@ -117,6 +117,16 @@ def corrected_statistic(statistics: Sequence[str]) -> str | None:
     return next((s for s in ("corrected_bias.prior", "corrected_bias") if s in statistics), None)
 
 
+_NO_BIAS = ("corrected_bias", "competence", "preference", "lm_score", "accuracy", "control_accuracy", "effect_size:")
+"""Beginnings of statistics that are no published score of bias as a whole: our own, a skill, one test of many."""
+
+
+def published_scores(rows: Sequence[JSON]) -> list[str]:
+    """Names of the published scores of bias that have an ideal, in the order of `rows` (estimates or points)."""
+    names = dict.fromkeys(r["statistic"] for r in rows if r.get("ideal") is not None)
+    return [name for name in names if not name.startswith(_NO_BIAS)]
+
+
 def _find(rows: Sequence[JSON], measure: str, statistic: str, axis: str | None) -> JSON | None:
     wanted = (measure, statistic, axis)
     return next((r for r in rows if (r["measure"], r["statistic"], r.get("axis")) == wanted), None)
