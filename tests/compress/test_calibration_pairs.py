@@ -13,6 +13,11 @@ from fairsqueeze.stimuli.mnli import matched
 from fairsqueeze.testing.tiny import tiny_model
 
 
+@pytest.fixture
+def data(shared_datasets, monkeypatch):
+    monkeypatch.setenv("FAIRSQUEEZE_DATA", str(shared_datasets))
+
+
 def with_labels(*labels: str):
     model = tiny_model("bert", "pair_classifier")
     model.network.config.id2label = dict(enumerate(labels))
@@ -20,6 +25,7 @@ def with_labels(*labels: str):
 
 
 @pytest.mark.shared
+@pytest.mark.usefixtures("data")
 def test_mnli_shares_no_premise_with_what_the_task_scores_and_counts_as_the_model_does():
     pairs = calibration_pairs(with_labels("contradiction", "entailment", "neutral"), "mnli")
     items = matched(locate("mnli_dev_matched").files, "all")
@@ -32,6 +38,7 @@ def test_mnli_shares_no_premise_with_what_the_task_scores_and_counts_as_the_mode
 
 
 @pytest.mark.shared
+@pytest.mark.usefixtures("data")
 def test_stsb_is_the_training_part():
     pairs = calibration_pairs(tiny_model("bert", "pair_regressor"), "stsb")
     assert len(pairs) == 5749
@@ -40,6 +47,7 @@ def test_stsb_is_the_training_part():
 
 
 @pytest.mark.shared
+@pytest.mark.usefixtures("data")
 def test_labels_that_the_model_does_not_have_are_refused():
     with pytest.raises(BadSetting, match="label"):
         calibration_pairs(with_labels("cat", "dog", "bird"), "mnli")
