@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairsqueeze.errors import BadSetting, StoreError
+from fairsqueeze.items import Row
 from fairsqueeze.records import frame_of, table_of
-from fairsqueeze.registry import call_with
 from fairsqueeze.spec import Spec
 from fairsqueeze.stats.estimate import Estimate, estimates_of
 from fairsqueeze.study.evaluation import Evaluation, declared_of, defaults_for, prepare, spec_of
+from fairsqueeze.study.memory import peak_bytes, start_peak
 from fairsqueeze.study.progress import Progress, Silent
 from fairsqueeze.study.provenance import Stopwatch, command, libraries, machine
+from fairsqueeze.study.scoring import score, size_of
 from fairsqueeze.study.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from fairsqueeze.engine.answer import Engine
     from fairsqueeze.models.model import Model
 
 SCHEMA = "fairsqueeze.audit/1"
@@ -142,23 +144,20 @@ def audit_loaded(
     """`audit` of a model in memory with evaluations already prepared: what studies call for each variant."""
     progress = progress or Silent()
     watch = Stopwatch()
-    checkpoint = model.id
-    context = scoring_context(model, options)
-    steps = {e.declared.name: e.step(checkpoint, context) for e in evaluations}
+    asked = Asked.of(model, options)
+    steps = {e.declared.name: e.step(asked.checkpoint, asked.context) for e in evaluations}
     tables: dict[str, pa.Table] = {}
-    missing = []
-    for evaluation in evaluations:
-        name = evaluation.declared.name
-        found = store.read(steps[name]) if store is not None else None
-        if found is None:
-            missing.append(evaluation)
-        else:
+    for name, step in steps.items():
+        found = store.read(step) if store is not None else None
+        if found is not None:
             tables[name] = found
+    missing = [name for name in steps if name not in tables]
     usage: dict[str, Any] = {}
-    for evaluation, table in _score(model, checkpoint, missing, steps, context, progress, usage):
+    for evaluation, table in _score(model, asked, evaluations, missing, progress, usage):
         tables[evaluation.declared.name] = table
         if store is not None:
             store.write(steps[evaluation.declared.name], table)
+    tables = {name: tables[name] for name in steps}
     footprint = _footprint(model, options, progress)
     estimates = [
         estimate
@@ -174,14 +173,14 @@ def audit_loaded(
         "measures": {e.declared.name: e.settings for e in evaluations},
         "data": {name: _located_json(found) for e in evaluations for name, found in e.data.items()},
         "steps": steps,
-        "computed": [e.declared.name for e in missing],
+        "computed": missing,
         "engine": usage,
         "libraries": libraries(),
         "machine": machine(),
         **watch.read(),
     }
     return Audit(
-        model=_model_json(model, checkpoint),
+        model=_model_json(model, asked.checkpoint),
         footprint=footprint,
         estimates=estimates,
         warnings=_warnings(model, evaluations, tables, options),
@@ -210,62 +209,65 @@ def dtype_of(model: Model) -> str:
     return str(model.network.dtype).removeprefix("torch.")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Whom a record is about, as its metadata tells it, and in which context (`scoring_context`) it was asked."""
+
+    checkpoint: str
+    reference: str
+    parameters: int
+    context: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: Model, options: AuditOptions) -> Asked:
+        return cls(model.id, model.reference, model.parameters, scoring_context(model, options))
+
+
+def record_of(evaluation: Evaluation, rows: Sequence[Row], asked: Asked, spent: Mapping[str, float]) -> pa.Table:
+    """The rows of one measure as the table that the store keeps; `spent` is the time and memory that they cost."""
+    step = evaluation.step(asked.checkpoint, asked.context)
+    metadata = {
+        "step": step,
+        "checkpoint": asked.checkpoint,
+        "reference": asked.reference,
+        "parameters": asked.parameters,
+        "measure": evaluation.spec.to_json(),
+        "measure_version": evaluation.declared.version,
+        "items": evaluation.items_id,
+        "size": size_of(evaluation),
+        "n_available": evaluation.n_available,
+        "data": {n: found.sha256 for n, found in evaluation.data.items()},
+        "context": dict(asked.context),
+        "command": command(),
+        "libraries": libraries(),
+        "machine": machine(),
+        **spent,
+    }
+    name = evaluation.declared.name
+    return table_of(rows, step=step, checkpoint=asked.checkpoint, measure=name, metadata=metadata)
+
+
 def _score(
     model: Model,
-    checkpoint: str,
-    missing: Sequence[Evaluation],
-    steps: Mapping[str, str],
-    context: Mapping[str, Any],
+    asked: Asked,
+    evaluations: Sequence[Evaluation],
+    missing: Collection[str],
     progress: Progress,
     usage: dict[str, Any],
 ) -> Iterator[tuple[Evaluation, pa.Table]]:
     """Ask everything that is missing, pooled; yield each measure's records as soon as its last answer is there."""
     if not missing:
         return
-    from fairsqueeze.engine.answer import Engine, answer_pool
-    from fairsqueeze.engine.pairs import labels_of
-
-    for evaluation in missing:
-        evaluation.check_outputs(labels_of(model))
-    engine = Engine(model)
-    by_name = {e.declared.name: e for e in missing}
-    asks = {name: [e.asks(item) for item in e.items] for name, e in by_name.items()}
-    pool = {name: [request for ask in each for request in ask.values()] for name, each in asks.items()}
-    progress.say(f"Scoring {model.reference}: {', '.join(by_name)}")
+    progress.say(f"Scoring {model.reference}: {', '.join(missing)}")
     watch = Stopwatch()
-    for name, answers in answer_pool(engine, pool, lambda done, total: progress.advance("scoring", done, total)):
-        evaluation = by_name[name]
-        rows = [
-            row
-            for item, ask in zip(evaluation.items, asks[name], strict=True)
-            for row in call_with(
-                evaluation.declared.score, item, {k: answers[r] for k, r in ask.items()}, settings=evaluation.settings
-            )
-        ]
-        metadata = {
-            "step": steps[name],
-            "checkpoint": checkpoint,
-            "reference": model.reference,
-            "measure": evaluation.spec.to_json(),
-            "measure_version": evaluation.declared.version,
-            "items": evaluation.items_id,
-            "n_available": evaluation.n_available,
-            "data": {n: found.sha256 for n, found in evaluation.data.items()},
-            "context": dict(context),
-            "command": command(),
-            "libraries": libraries(),
-            "machine": machine(),
-            **watch.read(),
-        }
-        usage.update(_usage_json(engine))
-        yield evaluation, table_of(rows, step=steps[name], checkpoint=checkpoint, measure=name, metadata=metadata)
+    start_peak()
+    advance = partial(progress.advance, "scoring")
+    for evaluation, rows in score(model, evaluations, missing, advance, usage):
+        spent = {**watch.read(), "peak_rss_bytes": peak_bytes()}
+        yield evaluation, record_of(evaluation, rows, asked, spent)
+        progress.step(evaluation.declared.name, spent["wall_s"])
         watch = Stopwatch()
-
-
-def _usage_json(engine: Engine) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(engine.usage)
+        start_peak()
 
 
 def _footprint(model: Model, options: AuditOptions, progress: Progress) -> dict[str, Any]:

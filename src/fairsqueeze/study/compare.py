@@ -90,7 +90,7 @@ def compare(
     Raises StudyError if two audits share no measure or were made on different items.
     """
     options = options or AuditOptions(**named)
-    sides: list[_Side] = []
+    sides: list[Side] = []
     for name, model in (("base", base), ("other", other)):
         folder = None if out is None else Path(out) / name
         sides.append(_side(model, options, folder, progress, like=sides[0] if sides else None))
@@ -103,7 +103,9 @@ def compare(
 
 
 @dataclass
-class _Side:
+class Side:
+    """One of two models that are compared: what an audit found out about it, and how it was asked."""
+
     model: dict[str, Any]
     tables: dict[str, pa.Table]
     warnings: list[str]
@@ -112,16 +114,16 @@ class _Side:
     dtype: str
 
 
-def side_of(result: Audit) -> _Side:
+def side_of(result: Audit) -> Side:
     """An audit as one side of a comparison."""
-    return _Side(result.model, result.tables, result.warnings, *_how(result.provenance))
+    return Side(result.model, result.tables, result.warnings, *_how(result.provenance))
 
 
 def _how(provenance: dict[str, Any]) -> tuple[int | None, int, str]:
     return provenance["limit"], provenance["seed"], provenance["dtype"]
 
 
-def compare_sides(base: _Side, other: _Side, *, seed: int) -> Paired:
+def compare_sides(base: Side, other: Side, *, seed: int) -> Paired:
     """Pair two audits measure by measure."""
     shared = [name for name in base.tables if name in other.tables]
     if not shared:
@@ -170,8 +172,8 @@ def _precisions(name: str, base: pa.Table, other: pa.Table) -> list[str]:
 
 
 def _side(
-    model: str | Path | Model, options: AuditOptions, folder: Path | None, progress: Progress | None, like: _Side | None
-) -> _Side:
+    model: str | Path | Model, options: AuditOptions, folder: Path | None, progress: Progress | None, like: Side | None
+) -> Side:
     if _is_audit(model):
         return _from_folder(Path(str(model)))
     if like is not None and options.measures is None and options.tasks is None:
@@ -183,7 +185,7 @@ def _is_audit(model: str | Path | Model) -> bool:
     return isinstance(model, (str, Path)) and (Path(model) / "audit.json").is_file()
 
 
-def _options_like(options: AuditOptions, like: _Side) -> AuditOptions:
+def _options_like(options: AuditOptions, like: Side) -> AuditOptions:
     """The same measures, settings, sample and precision as the side that is already there."""
     from dataclasses import replace
 
@@ -196,19 +198,25 @@ def _options_like(options: AuditOptions, like: _Side) -> AuditOptions:
     return replace(options, limit=like.limit, seed=like.seed, dtype=like.dtype, **names)
 
 
-def _from_folder(folder: Path) -> _Side:
+def _from_folder(folder: Path) -> Side:
     store = Store(folder)
     document = store.read_document("audit")
     if document is None:
         raise StoreError(f"{folder}/audit.json is damaged.", "Run the audit again with the same --out.")
     if not {"model", "warnings", "provenance"} <= set(document):
         raise StoreError(f"{folder}/audit.json is no audit of fairsqueeze.", "Run the audit again with another --out.")
+    side = side_of_document(store, document)
+    if side is None:
+        raise StoreError(f"{folder}: records are missing or damaged.", "Run the audit again with the same --out.")
+    return side
+
+
+def side_of_document(store: Store, document: dict[str, Any]) -> Side | None:
+    """The JSON of an audit and its records as one side of a comparison; None where records are missing or damaged."""
     tables = {}
     for name, step in document["provenance"]["steps"].items():
         table = store.read(step)
         if table is None:
-            raise StoreError(
-                f"{folder}: the records of {name} are missing or damaged.", "Run the audit again with the same --out."
-            )
+            return None
         tables[name] = table
-    return _Side(document["model"], tables, document["warnings"], *_how(document["provenance"]))
+    return Side(document["model"], tables, document["warnings"], *_how(document["provenance"]))

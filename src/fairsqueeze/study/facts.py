@@ -11,12 +11,15 @@ import pyarrow.compute as pc
 from fairsqueeze.records import METADATA_KEY, metadata_of
 
 _OF_METADATA = ("checkpoint", "reference", "measure", "measure_version", "items", "schema", "wall_s", "cpu_s")
+_OF_RATES = ("parameters", "size", "peak_rss_bytes")
 
 
 def facts_of_records(table: pa.Table) -> dict[str, Any]:
     """Of a step's records: what its metadata names, the number of rows and of undefined ones, the type of `answer`."""
     found = metadata_of(table) if METADATA_KEY in (table.schema.metadata or {}) else {}
-    facts: dict[str, Any] = {key: found[key] for key in _OF_METADATA if key in found}
+    facts: dict[str, Any] = {key: found[key] for key in (*_OF_METADATA, *_OF_RATES) if key in found}
+    if "device" in found.get("context", {}):
+        facts["device"] = found["context"]["device"]
     facts["rows"] = table.num_rows
     facts["undefined"] = pc.sum(pc.not_equal(table.column("status"), "ok")).as_py() or 0
     facts["answer"] = str(table.schema.field("answer").type)

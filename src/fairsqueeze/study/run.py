@@ -2,96 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import sys
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fairsqueeze.assets.checksum import files_named
-from fairsqueeze.errors import FairsqueezeError, StepFailed, StoreError
-from fairsqueeze.models.source import source_of
-from fairsqueeze.spec import content_id
-from fairsqueeze.study.audit import AuditOptions, audit_loaded
-from fairsqueeze.study.compare import _Side, compare_sides, side_of
-from fairsqueeze.study.evaluation import Evaluation, prepare
-from fairsqueeze.study.finished import finished
-from fairsqueeze.study.plan import Plan, PlannedVariant
-from fairsqueeze.study.progress import Progress, Silent
+from fairsqueeze.errors import BadSetting, StepFailed, StoreError, unknown_name
+from fairsqueeze.study.evaluation import Evaluation
+from fairsqueeze.study.executors.queue import Queue
+from fairsqueeze.study.finished import finished_outlines
+from fairsqueeze.study.plan import Plan
+from fairsqueeze.study.progress import Silent, StudyProgress
 from fairsqueeze.study.provenance import command
+from fairsqueeze.study.rates import Rates
 from fairsqueeze.study.store import Store
+from fairsqueeze.study.variant import Bench, Done, Failure, Job, kept_side, options_of, prepare_for, variant_key
 
-if TYPE_CHECKING:
-    from fairsqueeze.models.model import Model
-
-SCHEMA = "fairsqueeze.variant/1"
+EXECUTORS = ("local", "ray")
 
 
 @dataclass
 class Outcome:
-    """What a run did: variants computed now, found finished, and failed with their message."""
+    """What a run did: variants computed now, found finished, and failed with their message; of a model that failed
+    itself, the variants that were not begun."""
 
     computed: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class How:
+    """Who does the work: `local`, with one worker in this process and with more in processes of their own, or `ray`, on
+    the cluster at `address` (None: the one that RAY_ADDRESS names, else a new one on this machine)."""
+
+    executor: str = "local"
+    workers: int = 1
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.executor not in EXECUTORS:
+            raise unknown_name("executor", self.executor, EXECUTORS)
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise BadSetting(f"workers is {self.workers!r}.", "It must be a whole number of at least 1.")
+        if self.address is not None and self.executor != "ray":
+            raise BadSetting(f"address is {self.address!r}, but the executor is {self.executor}.", "Use executor ray.")
 
 
 @dataclass(frozen=True)
 class _Run:
     plan: Plan
     store: Store
-    options: AuditOptions
-    progress: Progress
-
-    def name(self, variant: PlannedVariant) -> str:
-        """What the outcome calls a variant: its label, behind its model's name where there are several models."""
-        return variant.label if len(self.plan.study.models) == 1 else f"{variant.model}: {variant.label}"
+    prepared: dict[str, list[Evaluation]]
+    progress: StudyProgress
+    how: How
 
 
-def run(plan: Plan, out: Path | str, *, progress: Progress | None = None) -> Outcome:
+def run(
+    plan: Plan,
+    out: Path | str,
+    *,
+    executor: str = "local",
+    workers: int = 1,
+    address: str | None = None,
+    mlflow: str | None = None,
+    progress: StudyProgress | None = None,
+) -> Outcome:
     """Make and score all variants of `plan` into the folder `out`.
 
-    A failed variant is recorded with its cause and the rest go on. Raises FairsqueezeError before anything is spent
-    if names, data or the folder are not in order, and StepFailed where no variant at all could be scored.
+    Records are the same bit for bit whoever computes them, on equal machines with equal numbers of threads. A failed
+    variant is recorded with its cause, and the rest go on.
+
+    Args:
+        out: folder, or URL of a file system that all workers reach.
+        executor, workers, address: who does the work (`How`); `workers` is of the local executor.
+        mlflow: tracking URI (a folder, say) that also gets parameters and estimates of every variant.
+
+    Raises FairsqueezeError before anything is spent if names, data, executor or the folder are not in order, and
+    StepFailed where no variant at all could be scored.
     """
+    how = How(executor, workers, address)
     progress = progress or Silent()
+    if how.executor == "ray":
+        from fairsqueeze.study.executors.ray import require_ray
+
+        require_ray()
+    if mlflow is not None:
+        from fairsqueeze.study.mlflow_log import require_mlflow
+
+        require_mlflow()
     store = Store(out, warn=progress.say)
     store.check()
-    study = plan.study
-    options = AuditOptions(limit=study.limit, seed=study.seeds[0], device=study.device, dtype=study.dtype, timing=False)
     _refuse_another_study(store, plan)
-    this = _Run(plan, store, options, progress)
-    prepared = {model: _prepare(this, model) for model in study.models}
+    this = _Run(plan, store, {model: prepare_for(plan.study, model) for model in plan.study.models}, progress, how)
     store.prepare()
-    keys = [variant_key(variant, prepared[variant.model], options) for variant in plan.variants]
-    document = {"study": study.model_dump(mode="json"), "variants": keys, "command": command()}
+    jobs = _jobs(this)
+    document = {"study": plan.study.model_dump(mode="json"), "variants": [j.key for j in jobs], "command": command()}
     store.write_document("study", {"schema": "fairsqueeze.study/1", **document})
-    outcome = Outcome()
-    for model in study.models:
-        _run_model(this, model, prepared[model], outcome)
+    pending = _pending(this, jobs)
+    rates = Rates.of_store(store, plan.study.device)
+    outcome = _work(this, jobs, pending, rates)
+    rates.keep(store)
+    if mlflow is not None:
+        from fairsqueeze.study.mlflow_log import log_study
+
+        log_study(store, mlflow)
     if outcome.failed and not (outcome.computed or outcome.found):
         label, why = next(iter(outcome.failed.items()))
         raise StepFailed(f"Nothing of the study could be scored: {label}: {why}")
     return outcome
-
-
-def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], options: AuditOptions) -> str:
-    """Content id of a variant with all that is asked of it: the name of its document in the store.
-
-    The files behind the model and behind every setting that names one count, not only their names.
-    """
-    asked = [
-        [e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}]
-        for e in evaluations
-    ]
-    made_by = [[_version(s.name), files_named(s.parameters)] for s in variant.steps]
-    made_of = source_of(variant.model)
-    return content_id([variant.id, made_of, made_by, asked, options.dtype, options.device.split(":")[0]], length=24)
-
-
-def _version(method: str) -> int:
-    from fairsqueeze.registry import methods
-
-    return methods.get(method).version
 
 
 def _refuse_another_study(store: Store, plan: Plan) -> None:
@@ -103,97 +125,113 @@ def _refuse_another_study(store: Store, plan: Plan) -> None:
         )
 
 
-def _prepare(this: _Run, model: str) -> list[Evaluation]:
-    from fairsqueeze.models.load import kind_of
+def _jobs(this: _Run) -> list[Job]:
+    """Every variant of the plan as a job, in the plan's order."""
+    plan = this.plan
+    found = []
+    for model in dict.fromkeys(plan.study.models):
+        evaluations, options = this.prepared[model], options_of(plan.study, model)
+        variants = plan.of(model)
+        items = {e.declared.name: e.items_id for e in evaluations}
+        keys = [variant_key(variant, evaluations, options) for variant in variants]
+        for number, (variant, key) in enumerate(zip(variants, keys, strict=True), start=1):
+            name = variant.label if len(plan.study.models) == 1 else f"{model}: {variant.label}"
+            found.append(Job(variant, key, keys[0], name, number, len(variants), items))
+    return found
 
-    study = this.plan.study
-    return prepare(study.evaluations(model), kind_of(model), limit=study.limit_for(model), seed=study.seeds[0])
+
+def _pending(this: _Run, jobs: list[Job]) -> list[Job]:
+    """The jobs that are not finished: without a document, or with a step whose records are gone.
+
+    A dense model whose records are needed but damaged is one of them, since its variants are compared with these.
+    """
+    store, there = this.store, set(this.store.steps())
+    pending = [job for job in jobs if not _is_finished(store, there, job.key)]
+    open_keys = {job.key for job in pending}
+    for dense in {job.dense for job in pending} - open_keys:
+        if kept_side(store, dense) is None:
+            open_keys.add(dense)
+    return [job for job in jobs if job.key in open_keys]
 
 
-def _run_model(this: _Run, model: str, evaluations: list[Evaluation], outcome: Outcome) -> None:
-    """Score the dense model, then everything made from it, paired with it."""
-    this = replace(this, options=replace(this.options, limit=this.plan.study.limit_for(model)))
-    variants = this.plan.of(model)
-    keys = {v.id: variant_key(v, evaluations, this.options) for v in variants}
-    pending = [v for v in variants if this.store.read_document(f"variants/{keys[v.id]}") is None]
-    there = [this.name(v) for v in variants if v not in pending]
-    outcome.found += there
-    for name in there:
+def _is_finished(store: Store, there: set[str], key: str) -> bool:
+    document = store.read_document(f"variants/{key}")
+    return document is not None and there.issuperset(document["audit"]["provenance"]["steps"].values())
+
+
+def _work(this: _Run, jobs: list[Job], pending: list[Job], rates: Rates) -> Outcome:
+    """Have all pending jobs done, and tell what became of each, in the plan's order."""
+    open_keys = {job.key for job in pending}
+    outcome = Outcome(found=[job.name for job in jobs if job.key not in open_keys])
+    for name in outcome.found:
         this.progress.say(f"{name}: already there")
-    if not pending:
-        return
-    from fairsqueeze.models.load import load
-
-    this.progress.say(f"Loading {model}")
-    try:
-        dense = load(model, device=this.options.device, dtype=this.options.dtype)
-    except FairsqueezeError as error:
-        outcome.failed |= {this.name(variant): str(error) for variant in pending}
-        this.progress.say(f"  failed: {error}")
-        return
-    base: _Side | None = None
-    for number, variant in enumerate(variants, start=1):
-        if variant in pending or variant.kind == "dense":
-            this.progress.say(f"[{number}/{len(variants)}] {variant.label}")
-            try:
-                side, document = _score_variant(this, variant, dense, evaluations, base)
-            except FairsqueezeError as error:
-                outcome.failed[this.name(variant)] = str(error)
-                this.progress.say(f"  failed: {error}")
-                if variant.kind == "dense":
-                    return
-                continue
-            base = base or side
-            if variant in pending:
-                this.store.write_document(f"variants/{keys[variant.id]}", {**document, "order": number})
-                outcome.computed.append(this.name(variant))
+    queue = Queue(pending, {job.key for job in jobs} - open_keys)
+    total = sum(job.steps for job in pending)
+    this.progress.plan(total)
+    results: dict[str, Done] = {}
+    if pending:
+        with closing(_executor(this, queue, rates)) as worked:
+            for done in worked:
+                results[done.job.key] = done
+                rates.learn(done)
+                if done.failure is not None:
+                    _keep_failure(this, done.job, done.failure)
+                total -= done.job.steps - len(done.steps)  # what failed, or was there
+                this.progress.plan(total)
+    for job in pending:
+        if job.key not in results:
+            outcome.skipped.append(job.name)
+        elif (failure := results[job.key].failure) is not None:
+            outcome.failed[job.name] = str(failure)
+        else:
+            outcome.computed.append(job.name)
+    return outcome
 
 
-def _score_variant(
-    this: _Run, variant: PlannedVariant, dense: Model, evaluations: list[Evaluation], base: _Side | None
-) -> tuple[_Side, dict[str, Any]]:
-    model = _make(variant, dense)
-    result = audit_loaded(model, evaluations, this.options, store=this.store, progress=this.progress)
-    side = side_of(result)
-    comparison = None
-    if base is not None:
-        result.footprint["latency"] = _latency(dense, model) if variant.kind == "compressed" else None
-        comparison = compare_sides(base, side, seed=this.options.seed).to_json()
-        del comparison["base"], comparison["other"]
-    document = {
-        "schema": SCHEMA,
-        "label": variant.label,
-        "kind": variant.kind,
-        "model": variant.model,
-        "audit": result.to_json(),
-        "comparison": comparison,
-    }
-    return side, document
+def _executor(this: _Run, queue: Queue, rates: Rates) -> Generator[Done, None, None]:
+    from fairsqueeze.study.executors.brief import Brief, threads_each
+
+    study, how, out = this.plan.study, this.how, str(this.store.root)
+    if how.executor == "ray":
+        from fairsqueeze.study.executors.ray import in_cluster
+
+        brief = Brief(study, out, sys.argv, threads_each())
+        return in_cluster(queue, brief, how.address, this.prepared, rates.peak_of, this.progress)
+    if how.workers == 1:
+        from fairsqueeze.study.executors.local import in_process
+
+        return in_process(queue, Bench(study, out, this.progress, this.prepared), this.progress)
+    from fairsqueeze.study.executors.admission import Admission
+    from fairsqueeze.study.executors.processes import in_processes
+
+    brief = Brief(study, out, sys.argv, threads_each(how.workers))
+    return in_processes(queue, brief, how.workers, Admission(rates.peak_of), this.progress)
 
 
-def _latency(dense: Model, model: Model) -> dict[str, Any]:
-    from fairsqueeze.compress.latency import measure_latency
-
-    return measure_latency({"dense": dense, "this": model})["this"].to_json()
-
-
-def _make(variant: PlannedVariant, dense: Model) -> Model:
-    if variant.reference:
-        from fairsqueeze.models.references import make_reference
-
-        which: Any = variant.reference  # one of the three names, by the study's check
-        return make_reference(dense, which, seed=variant.seed)
-    if not variant.steps:
-        return dense
-    from fairsqueeze.compress.apply import pipeline
-
-    return replace(pipeline(dense, variant.steps, seed=variant.seed), reference=f"{variant.model} > {variant.label}")
+def _keep_failure(this: _Run, job: Job, failure: Failure) -> None:
+    """Record a failure with its cause. StoreError where nothing can be kept any more: the study ends."""
+    this.progress.say(f"  {job.name} failed: {failure}")
+    if failure.stops:
+        raise StoreError(failure.message, failure.remedy)
+    this.store.write_document(
+        f"failed/{job.key}",
+        {
+            "schema": "fairsqueeze.failed/1",
+            "model": job.variant.model,
+            "label": job.variant.label,
+            "message": failure.message,
+            "remedy": failure.remedy,
+            "cause": failure.cause,
+            "trace": failure.trace,
+            "command": command(),
+        },
+    )
 
 
 def status(plan: Plan, out: Path | str, say: Callable[[str], None]) -> dict[str, Any]:
     """Which variants of `plan` are finished in `out`, and which are open; no model is loaded."""
     store = Store(out, warn=say)
-    done = {(d["model"], d["label"]) for d in finished(store)}
+    done = {(d["model"], d["label"]) for d in finished_outlines(store)}
     rows = [{"model": v.model, "variant": v.label, "finished": (v.model, v.label) in done} for v in plan.variants]
     return {
         "study": plan.study.name,
