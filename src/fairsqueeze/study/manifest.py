@@ -14,8 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,8 +29,7 @@ GATHER_EVERY = 256
 _SCHEMA = pa.schema([("name", pa.string()), ("sha256", pa.string()), ("size", pa.int64()), ("facts", pa.string())])
 
 
-@dataclass(frozen=True)
-class Promise:
+class Promise(NamedTuple):
     """What a file must be: its name below the store, the sha256 and number of its bytes, and facts about it as JSON."""
 
     name: str
@@ -56,7 +54,7 @@ class Manifest:
 
     def promise(self, promise: Promise) -> None:
         """Place a promise. The file itself comes after it."""
-        content = json.dumps(asdict(promise), sort_keys=True, ensure_ascii=False).encode()
+        content = json.dumps(promise._asdict(), sort_keys=True, ensure_ascii=False).encode()
         self._folder.place(f"{LOOSE}/{_id(content)}.json", content)
         self._remember([promise])
         if int(_id(content), 16) % GATHER_EVERY == 0:
@@ -68,7 +66,9 @@ class Manifest:
         if not ordered:
             return
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist([asdict(one) for one in ordered], schema=_SCHEMA), sink, compression="zstd")
+        pq.write_table(
+            pa.Table.from_pylist([one._asdict() for one in ordered], schema=_SCHEMA), sink, compression="zstd"
+        )
         content = sink.getvalue().to_pybytes()
         self._folder.place(f"{PARTS}/{_id(content)}.parquet", content)
         self._remember(ordered)
@@ -126,7 +126,7 @@ def _promises_in(name: str, content: bytes) -> list[Promise]:
     if suffix == "json":
         return [Promise(**json.loads(content))]
     columns = pq.ParquetFile(pa.BufferReader(content)).read().to_pydict()
-    return [Promise(*values) for values in zip(*(columns[name] for name in _SCHEMA.names), strict=True)]
+    return list(map(Promise._make, zip(*(columns[name] for name in _SCHEMA.names), strict=True)))
 
 
 def _id(content: bytes) -> str:
