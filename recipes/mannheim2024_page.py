@@ -15,6 +15,7 @@ from typing import Any
 
 from generated_part import put
 
+import fairsqueeze
 from fairsqueeze.measures.bias_nli import by_premise
 from fairsqueeze.measures.bias_sts import by_occupation
 from fairsqueeze.records import frame_of
@@ -56,6 +57,8 @@ COLUMNS: dict[str, list[Column]] = {
         *SHARED,
     ],
 }
+IDEAL_ONE = ("net_neutral", "fraction_neutral", "lm_score", "icat")
+BOUNDS = ("value", "low", "high")
 PLOTTED = {
     "nli": [("bias_nli", "net_neutral"), ("bias_nli", "corrected_bias"), ("stereoset.entailment", "ss_inverted")],
     "sts": [("bias_sts", "mean_absolute_difference"), ("bias_sts", "corrected_bias"), ("seat.mean", "mean_abs_effect")],
@@ -171,6 +174,62 @@ def by_axis(results: Results) -> list[str]:
     return [*table(titles, rows), ""]
 
 
+def agreement(results: Results, task: str) -> list[str]:
+    """How each figure goes along with performance, of all pruned models and without collapsed ones; and their pairs."""
+    columns = [(title, m, s) for title, m, s in COLUMNS[task] if m not in ("nli", "sts")]
+    models = [v for v in results.variants if v.kind != "reference"]
+    table_: dict[str, list[Any]] = {"label": [v.label for v in models], "kind": [v.kind for v in models]}
+    table_["performance"] = [valued(v, *PERFORMANCE[task]) for v in models]
+    table_ |= {title: [valued(v, m, s) for v in models] for title, m, s in columns}
+    ideals = {title: 1.0 if s in IDEAL_ONE else 0.5 if s == "ss_inverted" else 0.0 for title, m, s in columns}
+    document = fairsqueeze.analyse(
+        table_,
+        performance="performance",
+        measures=[title for title, _, _ in columns],
+        cluster="none",
+        ideals=ideals,
+        chance=1 / 3 if task == "nli" else 0.0,
+    ).to_json()
+    whole = document["sets"][0]
+    fewer = next((one for one in document["sets"] if one["set"] == "without collapsed"), None)
+    titles = [f"{CAPTION[task]}: figure", f"with {PERFORMANCE[task][1]}, all", "n", "without collapsed", "n"]
+    rows = []
+    for title, _, _ in columns:
+        row = [title]
+        for one in (whole, fewer):
+            found = [c for c in (one or {"capability": []})["capability"] if c["measure"] == title]
+            found = [c for c in found if (c["kind"], c["reading"]) == ("spearman", "as published")]
+            row += [bounded(found[0]), str(found[0]["n"])] if found else ["–", "–"]
+        rows.append(row)
+    pairs = sorted(
+        (e for e in whole["agreement"] if e["kind"] == "spearman" and e["value"] is not None),
+        key=lambda e: (-abs(e["value"]), e["x"]),
+    )
+    told = [f"{e['x']} with {e['y']} {bounded(e)}" for e in pairs if e["low"] * e["high"] > 0]
+    collapsed_ = ", ".join(document["collapsed"]["checkpoints"] or []) or "none"
+    return [
+        *table(titles, rows),
+        "",
+        f"Collapsed: {collapsed_}.",
+        "",
+        f"Of {len(pairs)} pairs of figures, {len(told)} have a rank correlation whose interval leaves out 0: "
+        f"{'; '.join(told) or 'none'}.",
+        "",
+    ]
+
+
+def valued(variant: Variant, measure: str, statistic: str) -> float | None:
+    found = variant.estimate(measure, statistic)
+    return None if found is None else found["value"]
+
+
+def bounded(entry: dict[str, Any]) -> str:
+    if entry["value"] is None:
+        return "–"
+    value, low, high = (f"{entry[k]:+.2f}".replace("-", "−") if entry[k] is not None else None for k in BOUNDS)
+    return f"{value} (no interval)" if low is None else f"{value} [{low}, {high}]"
+
+
 def figures(results: Results, task: str) -> list[str]:
     """Bias against sparsity and against performance, performance against sparsity."""
     FIGURES.mkdir(parents=True, exist_ok=True)
@@ -195,6 +254,7 @@ def main(folder: Path) -> None:
         put(PAGE, f"{task} means", group_means(own, task))
         put(PAGE, f"{task} axes", by_axis(own))
         put(PAGE, f"{task} figures", figures(own, task))
+        put(PAGE, f"{task} agreement", agreement(own, task))
     put(PAGE, "occupations by inference", extremes(store, of_model(results, NLI)))
     put(PAGE, "occupations by similarity", top_occupations(store, of_model(results, STS)))
 

@@ -224,3 +224,25 @@ def test_a_malformed_test_file_is_an_error(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(DataError, match=r"heilman\.jsonl"):
             read_test(path, "heilman", "gender")
+
+
+def test_encoded_words_are_asked_bare_and_averaged_over_their_positions() -> None:
+    (item, *_) = measures.get("weat.mean").items({}, tests="all")
+    asked = measures.get("weat.mean").asks(item)
+    assert set(asked) == set(measures.get("weat").asks(item))
+    assert all(request == SentenceVector(text, "mean") for text, request in asked.items())
+
+
+def test_encoded_words_move_when_layers_are_pruned_and_input_embeddings_do_not() -> None:
+    from fairsqueeze.compress.apply import compress
+    from fairsqueeze.study.audit import audit
+    from fairsqueeze.testing.tiny import tiny_model
+
+    dense = tiny_model("bert", "encoder")
+    pruned = compress(dense, "magnitude.linear", sparsity=0.5)
+    found = [audit(m, measures=["weat", "weat.mean"], timing=False).estimates for m in (dense, pruned)]
+    effects = [
+        {e.measure: e.value for e in one if e.statistic == "mean_abs_effect" and e.axis is None} for one in found
+    ]
+    assert effects[0]["weat"] == effects[1]["weat"]
+    assert effects[0]["weat.mean"] != effects[1]["weat.mean"]

@@ -1,19 +1,20 @@
-"""WEAT: do one group's words lie nearer to a kind of attribute than another's, in the input embeddings?"""
+"""WEAT: do one group's words lie nearer to a kind of attribute than another's? In the input embeddings, or encoded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from fairsqueeze.engine.requests import StaticVector, Vector
+from fairsqueeze.engine.requests import SentenceVector, StaticVector, Vector
 from fairsqueeze.items import Item, Row
 from fairsqueeze.registry import Card, measure
 from fairsqueeze.stimuli.weat.association import EffectSize, effect_sizes
 from fairsqueeze.stimuli.weat.scoring import chosen, rows_of, statistics_of, texts_of
 from fairsqueeze.stimuli.weat.tables import word_tests
 
-__all__ = ["EffectSize", "effect_sizes", "weat"]
+__all__ = ["EffectSize", "effect_sizes", "weat", "weat_mean"]
 
 CARD = Card(
     control="Tests 1 and 2: flowers against insects, and instruments against weapons, by pleasantness; every axis "
@@ -29,6 +30,18 @@ CARD = Card(
         "Names stand for groups, and word lists are small: 8 to 32 words a set.",
     ),
     expected_n=19,
+)
+
+
+ENCODED = replace(
+    CARD,
+    differs="A word stands alone between the tokeniser's special tokens; its vector is the mean over all of them, as "
+    "in Mannheim 2024. The simulated chance leaves the special tokens out. The corrected form weighs a test by its "
+    "number of targets.",
+    criticisms=(
+        *(known for known in CARD.criticisms if not known.startswith("Static")),
+        "A word alone is no sentence that the model was trained on.",
+    ),
 )
 
 
@@ -74,5 +87,36 @@ def weat(
     Hessenthaler et al. 2022). `tests`: all 19, or the 15 of WEAT 1-10 with variants (caliskan), the set of which
     Mannheim reports mean |d| (gender 6, race 5, illness 1). d is undefined where all targets have the same s, as in a
     constant model. The bootstrap redraws target words; attribute words stay.
+    """
+    return rows_of(item, answers, sd)
+
+
+def encoded_asks(item: Item) -> dict[str, SentenceVector]:
+    return {text: SentenceVector(text, "mean") for text in texts_of(item)}
+
+
+@measure(
+    "weat.mean",
+    version=1,
+    kinds=("causal", "masked", "encoder", "pair_classifier", "pair_regressor"),
+    data=(),
+    source="Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, WEAT; the tests: Caliskan et al. 2017",
+    items=items,
+    asks=encoded_asks,
+    statistics=statistics_of("words", word_tests()),
+    card=ENCODED,
+    limit_setting=None,
+)
+def weat_mean(
+    item: Item,
+    answers: Mapping[str, Vector],
+    *,
+    sd: Literal["sample", "population"] = "sample",
+    tests: Literal["all", "caliskan"] = "all",
+) -> list[Row]:
+    """WEAT on words that go through the network: effect size d per test, mean |d| per axis.
+
+    As `weat`, but a word is fed bare to the model and its vector is the last hidden state averaged over its positions,
+    special tokens included: what the study of pruned RoBERTa calls WEAT. Unlike `weat` it moves when layers are pruned.
     """
     return rows_of(item, answers, sd)
