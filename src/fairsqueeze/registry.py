@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -107,6 +108,12 @@ def settings_of(function: Callable[..., Any]) -> dict[str, Setting]:
 
     Types are `int, float, bool, str`, a `Literal`, any of these `| None`, or `Annotated[…, Range(…)]`.
     """
+    return dict(_settings_of(function))
+
+
+@cache
+def _settings_of(function: Callable[..., Any]) -> dict[str, Setting]:
+    """Read once per function: a study of many variants asks for them at every one."""
     hints = get_type_hints(function, include_extras=True)
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():

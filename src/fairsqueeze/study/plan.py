@@ -1,13 +1,20 @@
-"""Plan: the variants that a study will make and score, in order. Pure: no model is loaded."""
+"""Plan: the variants that a study will make and score, in order, and the steps that this takes. No model is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
+from fairsqueeze.assets.checksum import files_named
 from fairsqueeze.registry import methods
 from fairsqueeze.spec import Spec, content_id
 from fairsqueeze.study.study import Study
+
+if TYPE_CHECKING:
+    from fairsqueeze.study.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class PlannedVariant:
     seed: int = 0
     reference: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Content id of how this checkpoint is made."""
         steps = [s.to_json() for s in self.steps]
@@ -53,19 +60,77 @@ class Plan:
 
 def plan(study: Study) -> Plan:
     """The variants of `study`, each once: a pipeline without a seeded method runs for the first seed only."""
+    seeded = {method.name: method.seeded for method in methods}
     found: dict[str, PlannedVariant] = {}
     for model in study.models:
         grid = study.grid(model)
         each = [PlannedVariant(model)]
         each += [PlannedVariant(model, reference=one, seed=study.seeds[0]) for one in study.references]
-        each += [PlannedVariant(model, steps, seed) for steps in grid for seed in _seeds(steps, study.seeds)]
+        each += [PlannedVariant(model, steps, seed) for steps in grid for seed in _seeds(steps, study.seeds, seeded)]
         for variant in each:
             found.setdefault(variant.id, variant)
     return Plan(study, tuple(found.values()))
 
 
-def _seeds(steps: Sequence[Spec], seeds: Sequence[int]) -> Sequence[int]:
-    return seeds if any(methods.get(s.name).seeded for s in steps) else seeds[:1]
+def _seeds(steps: Sequence[Spec], seeds: Sequence[int], seeded: Mapping[str, bool]) -> Sequence[int]:
+    return seeds if any(seeded[s.name] for s in steps) else seeds[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to compute.
+
+    Args:
+        id: content id of what it computes: from which weights, by which code, with which data, items and seed.
+        kind: compress (make the checkpoint, the dense one included), evaluate (ask one measure), footprint.
+        variant: id of the variant.
+        measure: name of the measure or task; "" for the other kinds.
+        size: how much is asked, in items (`scoring.size_of`); 0 for the other kinds.
+        needs: ids of the steps that must be done before.
+    """
+
+    id: str
+    kind: Literal["compress", "evaluate", "footprint"]
+    variant: str
+    measure: str
+    size: int
+    needs: tuple[str, ...]
+
+
+def steps_of(
+    plan: Plan, model: str, source: Mapping[str, Any], evaluations: Sequence[Evaluation], sizes: Sequence[int]
+) -> Iterator[Step]:
+    """The steps of all variants of `model`, each after those that it needs.
+
+    Args:
+        source: what the model is now (`models.source.source_of`).
+        evaluations: what it is asked, prepared once for all variants; `sizes` is how much each asks.
+    """
+    context = content_id([source, plan.study.dtype, plan.study.device.split(":")[0]])
+    asked = [_asked_id(evaluation) for evaluation in evaluations]
+    made_by: dict[tuple[Spec, ...], str] = {}
+    dense: tuple[str, ...] = ()
+    for variant in plan.of(model):
+        if variant.steps not in made_by:
+            made_by[variant.steps] = content_id(
+                [[methods.get(s.name).version, files_named(s.parameters)] for s in variant.steps]
+            )
+        made = _hashed("compress", context, variant.id, made_by[variant.steps])
+        yield Step(made, "compress", variant.id, "", 0, dense)
+        dense = dense or (made,)
+        yield Step(_hashed("footprint", made), "footprint", variant.id, "", 0, (made,))
+        for evaluation, one, size in zip(evaluations, asked, sizes, strict=True):
+            yield Step(_hashed("evaluate", made, one), "evaluate", variant.id, evaluation.declared.name, size, (made,))
+
+
+def _asked_id(evaluation: Evaluation) -> str:
+    data = {name: located.sha256 for name, located in evaluation.data.items()}
+    return content_id([evaluation.spec.to_json(), evaluation.declared.version, evaluation.items_id, data])
+
+
+def _hashed(*parts: str) -> str:
+    """Content id of hashes: they need no canonical form any more."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def _step_label(step: Spec) -> str:

@@ -1,0 +1,392 @@
+"""Studies in several processes, killed, and on a cluster: the same records whoever computes them, and nothing twice."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fairsqueeze.cli import main
+from fairsqueeze.errors import BadSetting, StoreError, UnknownName
+from fairsqueeze.records import METADATA_KEY
+from fairsqueeze.registry import measures, tasks
+from fairsqueeze.study.executors.admission import Admission
+from fairsqueeze.study.executors.queue import Queue
+from fairsqueeze.study.executors.stragglers import Call, straggler
+from fairsqueeze.study.plan import PlannedVariant, plan
+from fairsqueeze.study.run import run
+from fairsqueeze.study.store import Store
+from fairsqueeze.study.study import Study
+from fairsqueeze.study.variant import Done, Failure, Job
+
+TIMING = {"wall_s", "cpu_s", "peak_rss_bytes"}
+SPARSITIES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+ASKED = {"tasks": ["probe.fluency"], "measures": ["probe.pairs", "probe.same", "probe.many"]}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The probe measures as an installed plugin, here and in every worker."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "probe_measures.py").write_text((Path(__file__).parent / "probe_measures.py").read_text())
+    info = site / "probe_measures-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: probe-measures\nVersion: 1.0\n")
+    groups = [f"[fairsqueeze.{role}]\nprobe = probe_measures\n" for role in ("measures", "tasks")]
+    (info / "entry_points.txt").write_text("".join(groups))
+    measures.names(), tasks.names()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr("fairsqueeze.study.scoring.LARGE", 20)
+        importlib.import_module("probe_measures")
+        yield site
+    for registry in (measures, tasks):
+        for name in [n for n in registry._by_name if n.startswith("probe.")]:
+            registry._by_name.pop(name)
+    sys.modules.pop("probe_measures", None)
+
+
+def study_of(model: Path, sparsities: list[float] = SPARSITIES) -> Study:
+    pipelines = [[{"magnitude.linear": {"sparsity": sparsities}}], [{"rtn": {"bits": 8}}]]
+    return Study(name="probe", models=[str(model)], pipelines=pipelines, references=["random"], **ASKED)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(installed: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study of 12 checkpoints and 4 measures, run once in this process."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    outcome = run(plan(study_of(tiny_folder)), out)
+    assert len(outcome.computed) == 12
+    assert not outcome.failed
+    return out
+
+
+def records(out: Path) -> dict[str, Any]:
+    """All records by step, without what tells of time."""
+    found = {}
+    store = Store(out)
+    for step in store.steps():
+        table = store.read(step)
+        assert table is not None
+        told = json.loads(table.schema.metadata[METADATA_KEY])
+        found[step] = ({k: v for k, v in told.items() if k not in TIMING}, table.replace_schema_metadata(None))
+    return found
+
+
+def assert_same(out: Path, expected: Path) -> None:
+    """Bit for bit the same records, and the same results made from them."""
+    ours, theirs = records(out), records(expected)
+    assert set(ours) == set(theirs)
+    for step, (told, table) in ours.items():
+        assert told == theirs[step][0]
+        assert table.equals(theirs[step][1])
+    for document in Store(out).documents("variants"):
+        other = Store(expected).read_document(f"variants/{_key_of(expected, document)}")
+        assert other is not None
+        assert document["audit"]["estimates"] == other["audit"]["estimates"]
+        assert document["comparison"] == other["comparison"]
+
+
+def _key_of(out: Path, document: dict[str, Any]) -> str:
+    paths = (out / "variants").glob("*.json")
+    return next(p.stem for p in paths if json.loads(p.read_text())["label"] == document["label"])
+
+
+def kept(out: Path) -> dict[str, tuple[int, int]]:
+    """Every finished file, with what would differ if it were written again."""
+    files = [*(out / "records").glob("*.parquet"), *(out / "variants").glob("*.json")]
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def _command_line(words: list[str]) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    main(words)
+
+
+def start(file: Path, out: Path) -> Any:
+    """The command line in a process of its own, with everything imported already."""
+    words = ["study", "run", str(file), "--out", str(out), "-q"]
+    child = multiprocessing.get_context("fork").Process(target=_command_line, args=(words,))
+    child.start()
+    return child
+
+
+def wait_for(reached: Callable[[], bool], child: Any, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached() and child.is_alive():
+        assert time.monotonic() < deadline, "nothing happens"
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+def test_a_study_killed_at_ten_random_moments_has_the_same_records_and_computes_nothing_twice(
+    undisturbed: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    file, out, draw = tmp_path / "study.yaml", tmp_path / "out", random.Random(5)
+    file.write_text(yaml.safe_dump(study_of(tiny_folder).model_dump(exclude_defaults=True)))
+    moments = sorted(draw.sample(range(1, 58), 10))
+    seen: dict[str, tuple[int, int]] = {}
+    for moment in moments:
+        child = start(file, out)
+        wait_for(lambda moment=moment: len(kept(out)) >= moment, child)
+        time.sleep(draw.uniform(0, 0.05))
+        assert child.is_alive(), "it was finished before it could be killed"
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        now = kept(out)
+        assert seen.items() <= now.items(), "a finished file was written again"
+        seen = now
+    child = start(file, out)
+    child.join(120)
+    assert child.exitcode == 0
+    assert seen.items() <= kept(out).items()
+    assert len(kept(out)) == 12 * 4 + 12
+    assert_same(out, undisturbed)
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_records_of_one(
+    undisturbed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """… also where a worker is killed in the middle of its work, which is then done by another."""
+    (tmp_path / "kill").touch()
+    monkeypatch.setenv("PROBE_TRAP", str(tmp_path))
+    outcome = run(plan(study_of(tiny_folder)), tmp_path / "out", workers=2)
+    assert not (tmp_path / "kill").exists()
+    assert len(outcome.computed) == 12
+    assert not outcome.failed
+    assert_same(tmp_path / "out", undisturbed)
+    assert multiprocessing.active_children() == []
+
+
+def test_one_failed_variant_is_recorded_with_its_cause_and_the_others_go_on(
+    installed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairsqueeze.study import variant as module
+
+    real = module.make
+
+    def short(variant: PlannedVariant, dense: Any) -> Any:
+        if "50 %" in variant.label:
+            raise MemoryError("Unable to allocate 9 GiB")
+        return real(variant, dense)
+
+    monkeypatch.setattr(module, "make", short)
+    study = plan(study_of(tiny_folder, [0.5, 0.6]))
+    outcome = run(study, tmp_path)
+    assert outcome.computed == ["dense", "reference: random", "magnitude.linear 60 %", "rtn 8 bits"]
+    assert set(outcome.failed) == {"magnitude.linear 50 %"}
+    assert "Unable to allocate 9 GiB" in outcome.failed["magnitude.linear 50 %"]
+    (failure,) = Store(tmp_path).documents("failed")
+    assert (failure["label"], failure["cause"]) == ("magnitude.linear 50 %", "MemoryError")
+    assert "in short" in failure["trace"]
+    monkeypatch.undo()
+    again = run(study, tmp_path)
+    assert (again.computed, again.failed) == (["magnitude.linear 50 %"], {})
+
+
+def test_variants_of_a_model_that_fails_itself_are_named_as_not_begun(
+    installed: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    from fairsqueeze.models.load import load
+    from fairsqueeze.testing.tiny import save_tiny
+
+    broken = load(tiny_folder)
+    broken.network.get_input_embeddings().weight.data[0, 0] = float("nan")
+    save_tiny(broken, tmp_path / "broken")
+    models = [str(tiny_folder), str(tmp_path / "broken")]
+    outcome = run(plan(study_of(tiny_folder, [0.5]).model_copy(update={"models": models})), tmp_path / "out")
+    assert list(outcome.failed) == [f"{tmp_path / 'broken'}: dense"]
+    assert len(outcome.computed) == 4
+    assert [name.rpartition(": ")[2] for name in outcome.skipped] == ["random", "magnitude.linear 50 %", "rtn 8 bits"]
+
+
+def test_where_nothing_can_be_kept_any_more_the_study_ends(
+    installed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Store.write
+
+    def full(store: Store, step: str, table: Any) -> None:
+        if len(store.steps()) >= 6:
+            raise StoreError("records/x can't be written: No space left. The disk is full.") from OSError(28, "full")
+        real(store, step, table)
+
+    monkeypatch.setattr(Store, "write", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        run(plan(study_of(tiny_folder)), tmp_path)
+    assert len(Store(tmp_path).steps()) == 6
+    assert list(Store(tmp_path).documents("failed")) == []
+
+
+def test_ctrl_c_ends_a_study_and_its_workers_and_the_same_command_goes_on(
+    installed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairsqueeze.study.executors import local
+
+    real, begun = local.Bench.attempt, []
+
+    def interrupted(bench: Any, job: Job) -> Done:
+        begun.append(job)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return real(bench, job)
+
+    monkeypatch.setattr(local.Bench, "attempt", interrupted)
+    study = plan(study_of(tiny_folder, [0.5]))
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path)
+    monkeypatch.undo()
+    again = run(study, tmp_path)
+    assert again.found == ["dense", "reference: random"]
+    assert again.computed == ["magnitude.linear 50 %", "rtn 8 bits"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ({"executor": "rya"}, UnknownName, "'ray'"),
+        ({"workers": 0}, BadSetting, "at least 1"),
+        ({"address": "auto"}, BadSetting, "executor ray"),
+    ],
+)
+def test_who_works_is_checked_before_anything_is_spent(
+    installed: Path, tiny_folder: Path, tmp_path: Path, wrong: dict, error: type, says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        run(plan(study_of(tiny_folder)), tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def job(name: str, dense: str, model: str = "m") -> Job:
+    return Job(PlannedVariant(model), name, dense, name, 1, 1, {})
+
+
+def test_a_dense_model_comes_before_its_variants_and_takes_them_with_it_when_it_fails() -> None:
+    queue = Queue([job("a", "a"), job("a1", "a"), job("b", "b", "n"), job("b1", "b", "n")])
+    first, second = queue.take(), queue.take()
+    assert (first, second, queue.take()) == (job("a", "a"), job("b", "b", "n"), None)
+    queue.finish(Done(second))
+    assert queue.take() == job("b1", "b", "n")
+    queue.finish(Done(first, Failure("broken")))
+    assert [skipped.key for skipped in queue.skipped] == ["a1"]
+    assert (queue.take(), len(queue)) == (None, 1)
+
+
+def test_a_job_begins_only_where_the_memory_reaches_for_it_and_for_what_runs() -> None:
+    needs = {"small": 100, "large": 700, "unknown": None}
+    admission = Admission(needs.get, available=lambda: 1000, resident=lambda process: 300)
+    jobs = {model: job(model, model, model) for model in needs}
+    assert all(admission.fits(one, {}) for one in jobs.values()), "one always may"
+    assert admission.fits(jobs["small"], {1: jobs["large"]})  # 100 of 950 - (700 - 300)
+    assert not admission.fits(jobs["large"], {1: jobs["large"]})  # 700 of 550
+    assert admission.fits(jobs["large"], {1: jobs["large"]}, process=2)  # of which its process holds 300
+    assert not admission.fits(jobs["unknown"], {1: jobs["small"]})
+    assert not admission.fits(jobs["small"], {1: jobs["unknown"]})
+
+
+def test_a_straggler_is_begun_again_only_at_the_end_and_once() -> None:
+    slow, quick = Call(job("s", "s"), print, begun=0.0), Call(job("q", "q"), print, begun=900.0)
+    running = {1: slow, 2: quick}
+    assert straggler(running, [], [100.0, 110.0, 120.0], 3, now=1000.0) is slow
+    assert straggler(running, [], [400.0, 400.0, 400.0], 3, now=1000.0) is None
+    assert straggler(running, [], [100.0, 110.0], 3, now=1000.0) is None
+    assert straggler(running, [], [100.0, 110.0, 120.0], 2, now=1000.0) is None
+    assert straggler(running, ["waits"], [100.0, 110.0, 120.0], 3, now=1000.0) is None
+    assert slow.twin().is_as(slow)
+    assert straggler(running, [], [100.0, 110.0, 120.0], 3, now=1000.0) is None
+
+
+@pytest.fixture(scope="module")
+def cluster(installed: Path) -> Iterator[Any]:
+    """Two nodes of a Ray cluster on this machine, each with one processor; tests may remove and add nodes."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'fairsqueeze[ray]'")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROBE_TRAP", str(installed))
+        made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+        made.add_node(**node)
+        yield made
+        ray.shutdown()
+        made.shutdown()
+
+
+def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    return thread, results
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_records_of_one_process_though_it_loses_a_worker_and_a_node(
+    cluster: Any, installed: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Ranges of probe.many are tasks of their own; a worker kills itself, then a node goes and another comes."""
+    study, out = plan(study_of(tiny_folder, [0.5])), tmp_path / "out"
+    run(study, tmp_path / "expected")
+    (installed / "kill").touch()
+    node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+
+    def disturb() -> None:
+        while len(kept(out)) < 6:
+            time.sleep(0.05)
+        cluster.remove_node(node, allow_graceful=False)
+
+    thread, _ = in_background(disturb)
+    outcome = run(study, out, executor="ray", address=cluster.address)
+    thread.join()
+    assert not (installed / "kill").exists()
+    assert (len(outcome.computed), outcome.failed) == (4, {})
+    assert_same(out, tmp_path / "expected")
+
+
+def _drive(study: Study, out: str, address: str) -> None:
+    run(plan(study), out, executor="ray", address=address)
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_driver_is_killed_goes_on_with_the_next_one(
+    cluster: Any, tiny_folder: Path, tmp_path: Path
+) -> None:
+    study, out = study_of(tiny_folder, [0.5]), tmp_path / "out"
+    run(plan(study), tmp_path / "expected")
+    words = (study, str(out), cluster.address)
+    child = multiprocessing.get_context("fork").Process(target=_drive, args=words)
+    child.start()
+    wait_for(lambda: len(kept(out)) >= 7, child)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    time.sleep(2)  # the cluster notices, and ends its tasks
+    seen = kept(out)
+    outcome = run(plan(study), out, executor="ray", address=cluster.address)
+    assert outcome.failed == {}
+    assert seen.items() <= kept(out).items()
+    assert_same(out, tmp_path / "expected")
+
+
+def test_without_ray_one_is_told_how_to_get_it(
+    installed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BadSetting, match=r"pip install 'fairsqueeze\[ray\]'"):
+        run(plan(study_of(tiny_folder)), tmp_path / "out", executor="ray")
+    assert not (tmp_path / "out").exists()
