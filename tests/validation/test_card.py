@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from fairsqueeze.errors import ModelError, UnknownName
+from fairsqueeze.report.page import report_folder
+from fairsqueeze.report.validation_page import render_card
 from fairsqueeze.report.validation_text import validation_text
 from fairsqueeze.study.progress import Silent
 from fairsqueeze.study.store import Store
@@ -66,7 +69,15 @@ def test_a_card_of_a_random_model_is_complete_and_not_usable(options, model, tmp
     assert document["criticisms"] == ["it is a toy"]
     assert {d["axis"] for d in document["smallest_detectable"]} == {None, "one", "two", "three"}
     assert Store(tmp_path).read_document("validation")["grade"] == NOT_USABLE
+    forms = {"corrected_bias", "corrected_bias.prior"}
+    assert {(s["level"], s["form"]) for s in document["scaling"]} == {
+        (level, form) for level in (0.05, 0.1, 0.2, 0.3, 0.4) for form in forms
+    }
+    page = report_folder(tmp_path).read_text(encoding="utf-8")
     text = validation_text(document)
+    for heading in ("content-free damage", "Under noise on the weights", "Lost rows"):
+        assert heading in text
+        assert heading in page
     assert "grade not usable" in text
     assert "it is a toy" in text
     assert "nan" not in text.lower()
@@ -86,6 +97,26 @@ def test_damaged_models_are_asked_once_and_kept(options, model, tmp_path: Path):
     assert len(first.messages) == 9  # two spellings, five levels of noise, two more seeds
     assert second.messages == []
     assert {**one.to_json(), "provenance": None} == {**two.to_json(), "provenance": None}
+
+
+@pytest.mark.parametrize("name", ["weat:tests=caliskan", "seat.mean:tests=bias_bench"])
+def test_association_tests_have_a_card_with_known_bias_put_into_vectors(name):
+    card = validate(name, vectors_model())
+    document = json.loads(json.dumps(card.to_json(), allow_nan=False))
+    found = {c["name"]: c["passed"] for c in document["criteria"]}
+    assert found["measurable"] is False  # a model of random weights
+    assert found["complete"] is True
+    assert {a["statistic"] for a in document["anchors"] if a["ceiling"] is not None} >= {"mean_abs_effect"}
+    assert document["reliability"]["templates"] is None
+    untouched = any("changes none of this measure's answers" in w for w in document["warnings"])
+    assert untouched == name.startswith("weat")  # static vectors lie before the layers that noise is put on
+    assert "grade not usable" in validation_text(document)
+    assert "<svg" in render_card(document)
+
+
+@cache
+def vectors_model():
+    return tiny_model("bert", "encoder")
 
 
 def test_wrong_use_says_what_is_wrong_before_anything_is_asked(options, tmp_path: Path):

@@ -7,17 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fairsqueeze.engine.requests import Outputs
+from fairsqueeze.engine.requests import Outputs, Vector
 from fairsqueeze.items import Item
+from fairsqueeze.registry import measures
 from fairsqueeze.stats.bootstrap import clusters_of
+from fairsqueeze.study.evaluation import Evaluation
 from fairsqueeze.validation.asked import Asked
+from fairsqueeze.validation.card import anchors_of
 from fairsqueeze.validation.dependence import on_frequency, on_length, on_order
-from fairsqueeze.validation.injection import can_be_injected, injected, slopes_of
+from fairsqueeze.validation.injection import all_slopes, can_be_injected, injected, slopes_of
 from fairsqueeze.validation.sensitivity import dose_responses, line
-
-
-def all_slopes(asked):
-    return [slopes_of(asked, k) for k in range(len(asked.answers))]
 
 
 def test_the_options_that_a_preference_depends_on_are_found(answered):
@@ -41,12 +40,51 @@ def test_a_preference_in_probabilities_is_reached_by_correcting_the_step(options
 
     declared = replace(options, score=score, statistics=())
     items = tuple(Item(f"{k}", "one", "g", f"{k}", {}) for k in range(5))
-    from fairsqueeze.study.evaluation import Evaluation
-
     answers = tuple({"x": Outputs(np.array([0.2 * k, 0.0, -0.5]), ("a", "b", "c"))} for k in range(5))
     asked = Asked(Evaluation(declared, {}, items, 5, "made up", {}), answers)
     before, after = asked.frame(), injected(asked, 0.1).frame()
     assert after["preference"] - before["preference"] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_vectors_are_turned_until_every_preference_has_moved_and_controls_stay():
+    asked = association_tests()
+    assert can_be_injected(asked) == ""
+    before, after = asked.frame(), injected(asked, 0.05).frame()
+    own = ~np.isnan(before["preference"])
+    assert (after["preference"] - before["preference"])[own] == pytest.approx(0.05, abs=1e-6)
+    assert after["control"][~own] == pytest.approx(before["control"][~own])
+    for name in ("X", "Y"):  # a turn keeps lengths, and the attributes as they are
+        old, new = (asked.answers[2], injected(asked, 0.05).answers[2])
+        for text in asked.evaluation.items[2].content[name]:
+            assert np.linalg.norm(new[text].values) == pytest.approx(np.linalg.norm(old[text].values), rel=1e-6)
+    found = {d.statistic: d for d in dose_responses(asked, all_slopes(asked), seed=0)}
+    assert found["corrected_bias"].slope == pytest.approx(1.0, abs=1e-4)
+    assert found["corrected_bias"].r2 == pytest.approx(1.0, abs=1e-6)
+    assert found["effect_size:weat6"].slope > 0
+
+
+def test_vectors_turn_no_further_than_to_the_attributes():
+    asked = association_tests()
+    far, farther = (injected(asked, shift).frame()["s"] for shift in (50.0, 100.0))
+    assert far == pytest.approx(farther, abs=1e-6)
+    anchors = {a["statistic"]: a for a in anchors_of(asked, all_slopes(asked), asked.evaluation.declared, seed=0)}
+    assert anchors["effect_size:weat6"]["ceiling"] == pytest.approx(2.0, abs=0.1)
+    assert anchors["effect_size:weat6"]["floor"] == pytest.approx(-2.0, abs=0.1)
+
+
+def association_tests():
+    """The vectors of WEAT 1, 2 and 6, drawn; targets of the controls lean to their attributes."""
+    declared = measures.get("weat")
+    items = [i for i in declared.items({}, tests="caliskan") if i.id in ("weat1", "weat2", "weat6")]
+    rng = np.random.default_rng(0)
+    lean = {"X": 1.0, "A": 1.0, "Y": -1.0, "B": -1.0}
+    answers = []
+    for item in items:
+        width = 8 if item.axis else 3
+        texts = {t: lean[s] if item.axis is None else 0.0 for s in lean for t in item.content[s]}
+        shift = np.eye(width)[0]
+        answers.append({t: Vector(np.float32(2 * a * shift + rng.standard_normal(width))) for t, a in texts.items()})
+    return Asked(Evaluation(declared, {"sd": "sample"}, tuple(items), 3, "made up", {}), tuple(answers))
 
 
 def test_corrected_bias_finds_what_was_put_in_before_and_after_guessing_and_a_share_loses_half(answered):

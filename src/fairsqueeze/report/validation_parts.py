@@ -37,6 +37,7 @@ def parts_of_card(card: Json) -> list[Part]:
         _sensitivity(card["sensitivity"]),
         noise_part(card["weight_noise"]),
         _rewards(card["randomness_reward"]),
+        _scaling(card.get("scaling", ())),
         _detectable(card["smallest_detectable"]),
         _reliability(card["reliability"]),
         _dependence(card["dependence"]),
@@ -89,6 +90,19 @@ def _rewards(rows: Sequence[Json]) -> Part:
     shown = [(statistic_title(r["statistic"]), number(r["value"]), _interval(r), r["reason"]) for r in rows]
     title = "Earned by weight noise (randomness reward; 0 earns nothing)"
     return Part(title, ("score", "reward", "95 %", "why undefined"), shown)
+
+
+def _scaling(rows: Sequence[Json]) -> Part:
+    """Intercepts and slopes with intervals, and what differs from pure scaling after Holm."""
+    names = ("slope_preference", "slope_control", "intercept_preference", "intercept_control")
+    shown = []
+    for row in rows:
+        found = {c["name"]: c for c in row["coefficients"]}
+        cells = [f"{number(found[n]['value'])} {_interval(found[n])}".strip() if found else MISSING for n in names]
+        against = ", ".join(r.replace("_", " ") for r in row["rejected"]) or ("nothing" if found else MISSING)
+        shown.append((f"{row['level']:g}", statistic_title(row["form"]), *cells, against, row["reason"]))
+    head = ("noise", "form", *(n.replace("_", ", ") for n in names), "against it", "why undefined")
+    return Part("Are the noisy model's scores its own, scaled? (content-free damage)", head, shown)
 
 
 def _detectable(rows: Sequence[Json]) -> Part:

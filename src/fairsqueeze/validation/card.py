@@ -13,19 +13,20 @@ from fairsqueeze.registry import Frame, Measure
 from fairsqueeze.stats.estimate import Estimate, estimates_of, finite
 from fairsqueeze.stats.interval import Interval
 from fairsqueeze.stats.paired import smallest_detectable
+from fairsqueeze.stats.scaling import scaling_of
 from fairsqueeze.study.evaluation import declared_of, prepare, spec_of
 from fairsqueeze.study.progress import Progress, Silent
 from fairsqueeze.study.provenance import Stopwatch, command, libraries, machine
 from fairsqueeze.study.store import Store
 from fairsqueeze.validation.asked import Asked, numbers_of
-from fairsqueeze.validation.consistency import across_contexts, across_frames, across_templates, split_half_of
+from fairsqueeze.validation.consistency import reliability_of
 from fairsqueeze.validation.criteria import criteria_of
 from fairsqueeze.validation.curve import Curve, curve_of
 from fairsqueeze.validation.damaged import Bench
 from fairsqueeze.validation.degradation import DEGRADATIONS, constant, guessed
 from fairsqueeze.validation.dependence import Dependence, on_frequency, on_length, on_order
 from fairsqueeze.validation.grade import NOT_USABLE, Criterion, grade_of
-from fairsqueeze.validation.injection import Slopes, can_be_injected, injected, slopes_of
+from fairsqueeze.validation.injection import Slopes, all_slopes, can_be_injected, injected
 from fairsqueeze.validation.sensitivity import DoseResponse, dose_responses
 from fairsqueeze.validation.spelling import SPELLINGS
 from fairsqueeze.validation.values import values_of
@@ -58,6 +59,7 @@ class ReportCard:
     sensitivity: list[DoseResponse]
     detectable: list[dict[str, Any]]
     curve: Curve
+    scaling: list[dict[str, Any]]
     dependence: list[Dependence]
     losses: dict[str, Any]
     criticisms: tuple[str, ...]
@@ -84,6 +86,7 @@ class ReportCard:
             "smallest_detectable": self.detectable,
             "randomness_reward": [{"statistic": name, **asdict(r)} for name, r in self.curve.rewards.items()],
             "weight_noise": [asdict(p) for p in self.curve.points],
+            "scaling": [{"level": s["level"], **_plain(s["form"])} for s in self.scaling],
             "dependence": [asdict(d) for d in self.dependence],
             "losses": self.losses,
             "criticisms": list(self.criticisms),
@@ -147,24 +150,23 @@ def card_of(bench: Bench, *, seed: int) -> ReportCard:
     evaluation, declared = bench.evaluation, bench.evaluation.declared
     asked = bench.asked
     for answer in asked.answers[0].values():
-        numbers_of(answer)
+        numbers_of(answer)  # refuses answers that can't be changed before anything is damaged
     frame = asked.frame()
     why_not = can_be_injected(asked)
-    slopes = [] if why_not else [slopes_of(asked, k) for k in range(len(asked.answers))]
+    slopes = [] if why_not else all_slopes(asked)
     estimates = estimates_of(frame, declared, seed=seed)
     spelled = {"original": frame, **{name: bench.respelled(name, rewrite) for name, rewrite in SPELLINGS.items()}}
     levels = DEGRADATIONS["weight_noise"].levels
     noisy = {level: bench.damaged("weight_noise", level, seed) for level in levels}
     curve = curve_of([frame, *noisy.values()], (0.0, *levels), declared, seed=seed)
+    scaling = [
+        {"level": level, "form": s} for level in levels for s in scaling_of(frame, noisy[level], declared, seed=seed)
+    ]
     others = [bench.damaged("weight_noise", levels[1], seed + k) for k in range(1, NOISE_SEEDS)]
     seeds = [noisy[levels[1]], *others]
-    reliability = {
-        "split_half": split_half_of(frame, seed=seed),
-        "neutral_contexts": across_contexts(frame),
-        "templates": across_templates(frame),
-        "spelling": across_frames(spelled, declared),
-        "noise_seeds": {"level": levels[1], **across_frames({f"{seed + k}": f for k, f in enumerate(seeds)}, declared)},
-    }
+    untouched = all(np.array_equal(f["preference"], frame["preference"], equal_nan=True) for f in noisy.values())
+    reliability = reliability_of(spelled, {f"{seed + k}": f for k, f in enumerate(seeds)}, declared, seed)
+    reliability["noise_seeds"]["level"] = levels[1]
     sensitivity = [] if why_not else dose_responses(asked, slopes, seed)
     dependence = [_length(asked, frame, slopes, why_not, seed), on_frequency(frame, seed), on_order(frame, seed)]
     losses = losses_of(frame)
@@ -181,10 +183,11 @@ def card_of(bench: Bench, *, seed: int) -> ReportCard:
         sensitivity=sensitivity,
         detectable=detectable,
         curve=curve,
+        scaling=scaling,
         dependence=dependence,
         losses=losses,
         criticisms=declared.card.criticisms,
-        warnings=_warnings(bench, why_not),
+        warnings=_warnings(bench, why_not, untouched),
     )
 
 
@@ -270,13 +273,18 @@ def _length(asked: Asked, frame: Frame, slopes: Any, why_not: str, seed: int) ->
     return on_length(asked, frame, slopes, seed)
 
 
-def _warnings(bench: Bench, why_not: str) -> list[str]:
+def _warnings(bench: Bench, why_not: str, untouched: bool) -> list[str]:
     found = []
     evaluation = bench.evaluation
     if len(evaluation.items) < evaluation.n_available:
         found.append(f"A sample of {len(evaluation.items)} of {evaluation.n_available} items, stratified by axis.")
     if why_not:
         found.append(f"No bias could be put in: {why_not}.")
+    if untouched:
+        found.append(
+            "Noise on the linear layers changes none of this measure's answers: it asks what lies before them. "
+            "Randomness reward, seeds of noise and scaling say nothing here."
+        )
     return found
 
 

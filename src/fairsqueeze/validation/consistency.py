@@ -28,6 +28,26 @@ class SplitHalf:
     found: Reliability
 
 
+def reliability_of(
+    spelled: Mapping[str, Frame], noisy: Mapping[str, Frame], declared: Measure, seed: int
+) -> dict[str, Any]:
+    """All kinds of reliability of one measure on one model.
+
+    Args:
+        spelled: records by spelling, the original first; what concerns one version is computed from it.
+        noisy: records under equal noise on the weights, by seed.
+        seed: of the splits.
+    """
+    frame = next(iter(spelled.values()))
+    return {
+        "split_half": split_half_of(frame, seed=seed),
+        "neutral_contexts": across_contexts(frame),
+        "templates": across_templates(frame),
+        "spelling": across_frames(spelled, declared),
+        "noise_seeds": across_frames(noisy, declared),
+    }
+
+
 def split_half_of(frame: Frame, *, seed: int) -> SplitHalf:
     """Would the units that look most stereotyped do so on the other half of their items?
 

@@ -1,7 +1,8 @@
 """A known bias put into a model's answers: the scores of stereotyped options are raised until preference has moved.
 
 Which numbers a preference depends on is found by moving each a little and scoring again, so that this holds for any
-measure of log-probabilities or logits, through its whole scoring, published figures included.
+measure of log-probabilities or logits, through its whole scoring, published figures included. Association tests of
+vectors have no scores to shift: there the targets are turned (`association`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from fairsqueeze.engine.requests import TokenScores, Vector
 from fairsqueeze.validation.asked import Answers, Asked, numbers_of, with_numbers
+from fairsqueeze.validation.association import is_association, turned
 
 STEP = 1e-3
 """By how much a number is moved to see what depends on it, in nats."""
@@ -28,13 +30,25 @@ Slopes = Mapping[str, np.ndarray]
 
 def can_be_injected(asked: Asked) -> str:
     """'' if a bias can be put into these answers, else why not."""
-    if any(isinstance(answer, Vector) for one in asked.answers for answer in one.values()):
-        return "the measure compares vectors: there is no score to shift"
+    if _has_vectors(asked):
+        tests = all(is_association(item) for item in asked.evaluation.items)
+        return "" if tests else "the measure compares vectors in no association test: there is nothing to shift"
     if any(sum(len(numbers_of(answer)) for answer in one.values()) > MOST_NUMBERS for one in asked.answers):
         return f"an item has more than {MOST_NUMBERS} numbers"
     if all(row.preference is None for k in range(len(asked.answers)) for row in asked.rows(k)):
         return "no row has a preference"
     return ""
+
+
+def all_slopes(asked: Asked) -> list[list[Slopes | None]]:
+    """The slopes of every item (`slopes_of`); empty ones where vectors are turned, which needs none."""
+    if _has_vectors(asked):
+        return [[] for _ in asked.answers]
+    return [slopes_of(asked, k) for k in range(len(asked.answers))]
+
+
+def _has_vectors(asked: Asked) -> bool:
+    return any(isinstance(answer, Vector) for one in asked.answers for answer in one.values())
 
 
 def slopes_of(asked: Asked, index: int, answers: Answers | None = None) -> list[Slopes | None]:
@@ -69,7 +83,9 @@ def injected(asked: Asked, shift: float, slopes: list[list[Slopes | None]] | Non
     taken from the other, so that a control that is symmetric in them stays. Where preference is no linear function of
     the scores the step is corrected a few times.
     """
-    slopes = slopes or [slopes_of(asked, k) for k in range(len(asked.answers))]
+    if _has_vectors(asked):
+        return asked.changed(lambda k, answers: turned(asked.evaluation.items[k], answers, shift))  # type: ignore[arg-type]
+    slopes = slopes or all_slopes(asked)
 
     def change(index: int, answers: Answers) -> Answers:
         wanted = [None if row.preference is None else row.preference + shift for row in asked.rows(index)]
