@@ -72,6 +72,9 @@ def look(study: Study, findings: Findings) -> Readiness:
         for model in ready.on_hub:
             findings.add(("models",), message, "The study fetches what it does not find.", level="notice", model=model)
     for model in study.models:
+        if ready.kinds[model] is None and model not in ready.on_hub:
+            ready.items[model] = []  # it is not there, which is told: what it would be asked can wait
+            continue
         ready.items[model] = [
             n for one in _asked(study, model) if (n := _look_for_items(study, model, one, ready, findings)) is not None
         ]
