@@ -19,6 +19,7 @@ from fairsqueeze.spec import content_id
 from fairsqueeze.training.batches import Loss, PairBatches, draw_seed, order_of_epoch
 from fairsqueeze.training.descent import adamw, own_randomness, step_, training_mode
 from fairsqueeze.training.pairs import Data, pairs_for, pairs_sha256
+from fairsqueeze.training.processes import Processes, processes_on
 from fairsqueeze.training.settings import TrainingSettings
 from fairsqueeze.training.state import read_facts, restore_, save_state
 from fairsqueeze.training.validation import score
@@ -57,11 +58,11 @@ class Course:
         steps = self.settings.epochs * self.steps_per_epoch
         return steps if self.settings.steps is None else min(steps, self.settings.steps)
 
-    def parts(self, step: int, order: Sequence[int]) -> list[tuple[float, Loss]]:
+    def parts(self, step: int, order: Sequence[int], processes: Processes) -> list[tuple[float, Loss]]:
         """(weight, loss) of the parts of the batch of one step, given the order of its epoch."""
         at = (step % self.steps_per_epoch) * self.settings.batch
         chosen = order[at : at + self.settings.batch]
-        size = 1 if self.batches.alone else self.settings.micro_batch or len(chosen)
+        size = 1 if self.batches.alone else self.settings.micro_batch or processes.part_size(len(chosen))
         parts = [chosen[k : k + size] for k in range(0, len(chosen), size)]
         return [(len(part) / len(chosen), self._computed(self.batches.loss(part))) for part in parts]
 
@@ -129,14 +130,15 @@ def train_(course: Course, folder: Path | None, progress: Progress) -> tuple[Mod
     optimizer = adamw(network, settings.rate, settings.weight_decay)
     keep = _zeros_of(course.model) if settings.keep_zeros else []
     standing, best = Standing(), dict[str, Tensor]()
+    processes = processes_on(course.model.device)
     if folder is not None:
         standing, best = _resume_(folder, course, optimizer, progress)
     resumed = standing.step
     now = time.monotonic()
-    saving = Saving(folder, best, now - standing.seconds, now)
+    saving = Saving(folder if processes.first else None, best, now - standing.seconds, now)
     with own_randomness(course.model.device), training_mode(network, settings.gradient_checkpointing):
         while standing.step < course.total and not standing.stops(settings.patience):
-            _run_epoch_(course, standing, optimizer, keep, saving, progress)
+            _run_epoch_(course, standing, optimizer, keep, saving, progress, processes)
     if settings.patience is not None and best:
         with torch.no_grad():
             for name, parameter in network.named_parameters():
@@ -151,6 +153,7 @@ def train_(course: Course, folder: Path | None, progress: Progress) -> tuple[Mod
         "wall_s": round(time.monotonic() - saving.began, 3),
         "resumed_at_step": resumed or None,
         "device": str(course.model.device),
+        "processes": processes.count,
         "padding": "to max_length" if settings.pad_to_max else "to the longest pair of a batch",
     }
     return course.model, measured
@@ -182,6 +185,7 @@ def _run_epoch_(
     keep: Sequence[tuple[nn.Parameter, Tensor]],
     saving: Saving,
     progress: Progress,
+    processes: Processes,
 ) -> None:
     """Go on to the end of the epoch that `standing` is in, or of the training."""
     settings, network = course.settings, course.model.network
@@ -191,12 +195,13 @@ def _run_epoch_(
     while standing.step < end:
         loss = step_(
             network,
-            course.parts(standing.step, order),
+            course.parts(standing.step, order, processes),
             optimizer,
             rate=settings.rate_at(standing.step, course.total),
             clip=settings.clip,
             seed=draw_seed(course.seed, "step", standing.step),
             keep=keep,
+            processes=processes,
         )
         standing.step += 1
         standing.running += loss

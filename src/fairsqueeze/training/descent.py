@@ -12,9 +12,13 @@ from torch import Tensor, nn
 
 from fairsqueeze.errors import NonFinite
 from fairsqueeze.training.batches import Loss
+from fairsqueeze.training.processes import Processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+ALONE = Processes()
 
 
 def adamw(network: nn.Module, rate: float, decay: float, *, decay_all: bool = False) -> torch.optim.AdamW:
@@ -35,6 +39,7 @@ def step_(
     clip: float,
     seed: int,
     keep: Sequence[tuple[nn.Parameter, Tensor]] = (),
+    processes: Processes = ALONE,
 ) -> float:
     """One step, in place; returns the loss before it.
 
@@ -45,20 +50,24 @@ def step_(
         clip: largest norm of the whole gradient.
         seed: of the dropout in this step. The caller's random state is not its business: see `own_randomness`.
         keep: parameters with masks, True where a weight may be other than 0.
+        processes: that share the parts; each ends with the same weights.
 
     Raises NonFinite where the loss or the gradient is not a number: the rate is too high, or the model broken.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + processes.number)
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for weight, loss in losses:
+    for weight, loss in processes.share(losses):
         value = loss(network) * weight
         value.backward()
         total += float(value.detach())
+    trained = [p for p in network.parameters() if p.requires_grad]
+    processes.add_up_(trained)
+    total = processes.sum_of(total, network.device)
     for parameter, mask in keep:
         if parameter.grad is not None:
             parameter.grad.mul_(mask)
-    norm = float(nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], clip))
+    norm = float(nn.utils.clip_grad_norm_(trained, clip))
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise NonFinite(
             f"Training broke: the loss is {total}, the norm of its gradient {norm}.",

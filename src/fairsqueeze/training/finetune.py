@@ -18,6 +18,7 @@ from fairsqueeze.training.batches import draw_seed
 from fairsqueeze.training.course import VERSION, Progress, course_of, train_
 from fairsqueeze.training.head import Head, with_head
 from fairsqueeze.training.pairs import Data
+from fairsqueeze.training.processes import processes_on
 from fairsqueeze.training.settings import TrainingSettings, settings_of
 
 
@@ -37,7 +38,9 @@ def finetune(
 
     Cross entropy for a classifier, squared error on the raw values for a regressor. Batches are padded to their longest
     pair, not to `max_length` as the studies do it (`pad_to_max` does so too): attention masks the padding, so that
-    results differ by rounding and the work is a fraction.
+    results differ by rounding and the work is a fraction. Where `torchrun` or `accelerate launch` started several
+    processes, they share every batch, gradients add up, and the first writes the files; the result differs from that
+    of one process by rounding and by other draws of dropout.
 
     Args:
         model: a pair_classifier or pair_regressor, or another with `head`; in float32 (or float64), on the device to
@@ -74,11 +77,13 @@ def finetune(
     start = _start(model, head, seed, settings)
     course = course_of(start, data, validation, settings, seed)
     done = None if target is None else _finished(target, course.run)
+    processes_on(start.device).wait()  # nobody writes before all have looked
     if done is not None:
         return done
     named = preset if isinstance(preset, str) else "settings"
     folder = None if target is None else target.with_name(f"{target.name}.unfinished")
-    trained, measured = train_(course, folder, progress or _Silent())
+    processes = processes_on(start.device)
+    trained, measured = train_(course, folder, (progress if processes.first else None) or _Silent())
     step = {
         "name": "finetune",
         "parameters": {"preset": named, **settings.to_json()},
@@ -89,9 +94,10 @@ def finetune(
     }
     trained.provenance["steps"] = [*trained.provenance.get("steps", ()), step]
     trained = replace(trained, reference=f"{model.reference} → finetune({named})")
-    if target is not None and folder is not None:
+    if target is not None and folder is not None and processes.first:
         save(trained, target)
         shutil.rmtree(folder, ignore_errors=True)
+    processes.wait()
     return trained
 
 
