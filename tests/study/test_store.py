@@ -330,3 +330,14 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
     store = Store(f"file://{tmp_path}/a")
     store.write("s1", table())
     assert (tmp_path / "a/records/s1.parquet").is_file()
+
+
+def test_where_a_put_is_not_atomic_a_file_is_whole_before_it_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairsqueeze.study.filesystem.PUT_IS_ATOMIC", frozenset())
+    store = Store("memory://store/b")
+    written: list[str] = []
+    pipe = store.folder.filesystem.pipe_file
+    monkeypatch.setattr(store.folder.filesystem, "pipe_file", lambda p, c: (written.append(p), pipe(p, c)))
+    store.write("s1", table())
+    assert all(path.rpartition("/")[2].startswith(".") for path in written)
+    assert (store.steps(), store.has("s1")) == (["s1"], True)

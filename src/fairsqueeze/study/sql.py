@@ -117,7 +117,7 @@ class Database:
             try:
                 return self._answer(query, parameters)
             except _REFUSALS as error:
-                raise FairsqueezeError(f"DuckDB refuses the query: {error}", f"Views: {', '.join(VIEWS)}.") from error
+                raise FairsqueezeError(f"DuckDB refuses the query: {error}.", f"Views: {', '.join(VIEWS)}.") from error
             except (duckdb.Error, OSError, pa.ArrowException) as error:
                 self._look_for_damage()
                 raise StoreError(f"The records can't be read: {error}.", "Run the same study again.") from error
