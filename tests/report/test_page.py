@@ -161,6 +161,7 @@ def test_an_audit_alone_gives_a_page_too(results: Results) -> None:
 def test_findings_name_measure_effect_interval_and_n(results: Results) -> None:
     for finding in findings(results):
         assert re.search(r"n = [\d,]+", finding.text), finding.text
+        assert re.search(r"bootstrap|jackknife|can't be measured", finding.text), finding.text
         if "can't be measured" not in finding.text:
             assert re.search(r"\[.+, .+\]", finding.text), finding.text
 
@@ -178,7 +179,7 @@ def test_a_published_score_that_improves_while_the_model_breaks_is_flagged(resul
 def test_no_detectable_change_says_what_could_have_gone_unnoticed(results: Results) -> None:
     (text,) = [f.text for f in findings(results) if f.subject == "magnitude.linear 30 %" and "CrowS" in f.text]
     assert "No detectable change" in text
-    assert "0.210 → 0.215, change 0.005 [−0.045, 0.055], n = 1,508" in text
+    assert "0.210 → 0.215, change 0.005 [−0.045, 0.055], n = 1,508; paired bootstrap, p = 0.310" in text
     assert "a change below 0.070 could have gone unnoticed" in text
 
 

@@ -187,6 +187,7 @@ def _rewards(whole: Relations) -> list[Finding]:
         way = "toward" if r.value > 0 else "away from"
         word = "it rewards damage" if r.value > 0 else "damage looks like bias"
         numbers = f"{signed(r.value)} [{signed(r.low)}, {signed(r.high)}], n = {r.n} from {r.n_clusters} parents"
+        numbers += f", interval over parents, Bonferroni over {len(whole.rewards)} measures"
         text = (
             f"{measure} moves {way} its ideal as competence is lost ({word}): randomness reward = {numbers}; "
             "1 would be: all of its distance gone when all competence is."

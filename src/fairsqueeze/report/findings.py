@@ -1,4 +1,4 @@
-"""Findings in plain language, each with its measure, effect, interval and n; said only where the evidence reaches."""
+"""Findings in plain language, each with measure, test, effect, interval and n; only where the evidence reaches."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def _standing(results: Results, variant: Variant) -> Iterator[Finding]:
             yield Finding("unclear", variant.label, _sentence(text))
         elif None not in (own["low"], own["high"]) and (own["low"] > 0 or own["high"] < 0):
             way = "toward" if own["low"] > 0 else "against"
-            text = f"it leans {way} stereotypes: {what} is {_with_interval(own)}, n = {_n(own)}; 0 would be none."
+            evidence = f"{_with_interval(own)}, n = {_n(own)}; {_how(own)}"
+            text = f"it leans {way} stereotypes: {what} is {evidence}; 0 would be none."
             yield Finding("plain", variant.label, _sentence(text))
 
 
@@ -144,8 +145,8 @@ def _flattered_references(results: Results) -> Iterator[Finding]:
             rows = "; ".join(f"{label} {_with_interval(e)}" for label, e in fairer)
             text = (
                 f"by the {_published(statistic)} of {measure_title(measure)}, broken models look fairer than the dense "
-                f"model ({_with_interval(own)}, ideal {number(own['ideal'], statistic)}): {rows}; n = {own['n']:,}. "
-                "It rewards a model for being broken."
+                f"model ({_with_interval(own)}, ideal {number(own['ideal'], statistic)}): {rows}; n = {own['n']:,}; "
+                "intervals of a cluster bootstrap lie apart. It rewards a model for being broken."
             )
             yield Finding("caution", "the measure", _sentence(text))
 
@@ -169,7 +170,23 @@ def _from_to(change: Any) -> str:
     by = (
         f"{number(change['base'], name)} → {number(change['other'], name)}, change {number(change['difference'], name)}"
     )
-    return f"{by} {interval}, n = {_n(change)}"
+    return f"{by} {interval}, n = {_n(change)}{_test(change)}"
+
+
+def _how(estimate: Any) -> str:
+    """`bootstrap of 79 clusters`: where the interval of an estimate comes from."""
+    test = "jackknife" if estimate.get("method") == "jackknife_t" else "bootstrap"
+    return f"{test} of {estimate['n_clusters']:,} clusters" if estimate.get("n_clusters") else f"cluster {test}"
+
+
+def _test(change: Any) -> str:
+    """`; paired bootstrap of 79 clusters, p = 0.012`: the test behind a change and what it says of no difference."""
+    p = change.get("p_adjusted") if change.get("p_adjusted") is not None else change.get("p")
+    if p is None:
+        return ""
+    test = "jackknife" if change.get("method") == "jackknife_t" else "bootstrap"
+    clusters = f" of {change['n_clusters']:,} clusters" if change.get("n_clusters") else ""
+    return f"; paired {test}{clusters}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
 
 
 def _detectable(change: Any) -> str:
