@@ -47,7 +47,7 @@ def of_records(items: Mapping[str, Sequence[int]], variants: Mapping[str, int], 
 
 
 def of_assets(names: Sequence[str]) -> Need:
-    """What fetching these data sets and built-in models takes, wheels and conversion included."""
+    """What fetching these data sets and built-in models takes at most, wheels and conversion included."""
     from fairsqueeze.assets import cache
     from fairsqueeze.assets.catalogue import WheelSource, entry
 
@@ -55,7 +55,7 @@ def of_assets(names: Sequence[str]) -> Need:
     for name in names:
         one = entry(name)
         total += one.bytes or 0
-        wheels |= {source for source in one.remote[:1] if isinstance(source, WheelSource)}
+        wheels |= {source for source in one.remote if isinstance(source, WheelSource)}
         if one.convert or one.delta:  # a copy in 4-byte floats
             total += 4 * (one.n_items or 0)
     return Need("data sets and built-in models", cache.root(), total + sum(wheel.bytes for wheel in wheels))

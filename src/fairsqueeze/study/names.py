@@ -175,7 +175,7 @@ class _Looks:
     def unasked(self) -> Iterator[Problem]:
         """Models of which nothing is asked."""
         for index, model in enumerate(self._study.models):
-            if not self._study.evaluations(model):
+            if not self._study.asked_of(model):
                 remedy = "Add `measures:` or `tasks:`, for the study or under `overrides:`."
                 yield self._spec.problem(("models", index), f"nothing is asked of {model}.", remedy)
 

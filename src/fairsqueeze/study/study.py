@@ -135,7 +135,11 @@ class Study(BaseModel):
 
     def evaluations(self, model: str) -> list[Spec]:
         """The tasks of `model`, then its measures, as specs."""
-        return [*map(spec_of, self._for(model, "tasks")), *map(spec_of, self._for(model, "measures"))]
+        return [spec_of(value) for value in self.asked_of(model)]
+
+    def asked_of(self, model: str) -> Names:
+        """The same as they stand in the file."""
+        return [*self._for(model, "tasks"), *self._for(model, "measures")]
 
     def limit_for(self, model: str) -> int | None:
         """How many items of each measure `model` is asked; None is all."""

