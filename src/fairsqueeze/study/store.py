@@ -134,6 +134,17 @@ class Store:
                 found[file.removesuffix(PROMISED[folder])] = outline
         return found
 
+    def verify(self) -> list[str]:
+        """Read every file of `records` and `variants`, set the damaged ones aside and name them.
+
+        Reading a step does this for that step; this is for disks that one has come to doubt.
+        """
+        damaged = []
+        for folder, suffix in PROMISED.items():
+            names = [f"{folder}/{file}" for file in self._sizes(folder) if file.endswith(suffix)]
+            damaged += [name for name in names if self._whole(name) is None]
+        return damaged
+
     def _adopt(self) -> None:
         """Promise what the files already are that no promise tells of."""
         for folder, suffix in PROMISED.items():
@@ -171,6 +182,11 @@ class Store:
             try:
                 return self.folder.read(name)
             except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                set_aside(self.folder, name, reason(error), self._warn)
                 return None
 
     def _checked(self, name: str, content: bytes) -> Any:
