@@ -31,7 +31,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def study(model: object = "m", **named: object) -> Study:
     pipelines = [[{"magnitude.linear": {"sparsity": [0.3, 0.5]}}]]
-    return Study(name="s", models=[str(model)], **{"pipelines": pipelines, "tasks": ["fluency"], **named})
+    return Study(**{"name": "s", "models": [str(model)], "pipelines": pipelines, "tasks": ["fluency"], **named})
 
 
 def test_every_variant_is_made_once_and_asked_everything_after_the_dense_model() -> None:

@@ -28,7 +28,8 @@ def compress_text(document: dict[str, Any]) -> str:
 def study_text(results: Any, document: dict[str, Any]) -> Any:
     """A study's table, what failed, and the path of its report."""
     failed = [f"failed: {label}: {why}" for label, why in document["failed"].items()]
-    return Group(summary_table(results), *failed, f"Report: {document['report']}")
+    skipped = [f"not begun, since its dense model failed: {label}" for label in document.get("skipped", ())]
+    return Group(summary_table(results), *failed, *skipped, f"Report: {document['report']}")
 
 
 def check_text(file: Any, document: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,6 +17,11 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "sci
 
 def libraries() -> dict[str, str]:
     """Versions of the libraries that numbers depend on."""
+    return dict(_libraries())
+
+
+@cache
+def _libraries() -> dict[str, str]:
     found = {}
     for name in ("fairsqueeze", *LIBRARIES):
         try:

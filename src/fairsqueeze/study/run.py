@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -145,7 +144,7 @@ def _pending(this: _Run, jobs: list[Job]) -> list[Job]:
 
     A dense model whose records are needed but damaged is one of them, since its variants are compared with these.
     """
-    store, there = this.store, set(this.store.steps())
+    store, there = this.store, set(this.store.outlines("records"))
     pending = [job for job in jobs if not _is_finished(store, there, job.key)]
     open_keys = {job.key for job in pending}
     for dense in {job.dense for job in pending} - open_keys:
@@ -195,7 +194,7 @@ def _executor(this: _Run, queue: Queue, rates: Rates) -> Generator[Done, None, N
     if how.executor == "ray":
         from fairsqueeze.study.executors.ray import in_cluster
 
-        brief = Brief(study, out, sys.argv, threads_each())
+        brief = Brief.of(study, out, threads_each())
         return in_cluster(queue, brief, how.address, this.prepared, rates.peak_of, this.progress)
     if how.workers == 1:
         from fairsqueeze.study.executors.local import in_process
@@ -204,7 +203,7 @@ def _executor(this: _Run, queue: Queue, rates: Rates) -> Generator[Done, None, N
     from fairsqueeze.study.executors.admission import Admission
     from fairsqueeze.study.executors.processes import in_processes
 
-    brief = Brief(study, out, sys.argv, threads_each(how.workers))
+    brief = Brief.of(study, out, threads_each(how.workers))
     return in_processes(queue, brief, how.workers, Admission(rates.peak_of), this.progress)
 
 

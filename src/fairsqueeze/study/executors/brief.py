@@ -14,18 +14,25 @@ from fairsqueeze.study.variant import Bench
 
 @dataclass(frozen=True)
 class Brief:
-    """The study, its store, the command line that records tell, and the threads that one worker uses."""
+    """The study, its store, the command line that records tell, where it was given, and the threads of one worker."""
 
     study: Study
     out: str
     argv: Sequence[str]
+    folder: str
     threads: int
+
+    @classmethod
+    def of(cls, study: Study, out: str, threads: int) -> Brief:
+        return cls(study, out, tuple(sys.argv), os.getcwd(), threads)
 
     def settle(self, progress: Progress | None = None) -> Bench:
         """Make this process a worker: stdout is for the study's result, which is not made here."""
         import torch
 
         sys.argv, sys.stdout = list(self.argv), sys.stderr
+        if os.path.isdir(self.folder):  # relative paths mean what they mean to the command
+            os.chdir(self.folder)
         torch.set_num_threads(self.threads)
         return Bench(self.study, self.out, progress)
 

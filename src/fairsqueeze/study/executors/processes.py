@@ -41,7 +41,7 @@ class _Crew:
         """A new worker process; spawned, since a fork would copy the locks of torch's threads."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self.brief), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self.brief))
         process.start()
         theirs.close()
         worker = _Worker(process, ours)
