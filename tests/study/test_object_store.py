@@ -11,6 +11,7 @@ import fairsqueeze
 from fairsqueeze.errors import StoreError
 from fairsqueeze.items import Row
 from fairsqueeze.records import table_of
+from fairsqueeze.report.load import load_results
 from fairsqueeze.study.plan import plan
 from fairsqueeze.study.run import run, status
 from fairsqueeze.study.store import Store
@@ -92,6 +93,9 @@ def test_a_study_runs_into_a_bucket_and_goes_on_there(url: str, tiny_folder: Pat
     again = run(plan(study), url)
     assert (again.computed, len(again.found)) == ([], 2)
     assert status(plan(study), url, pytest.fail)["finished"] == 2
+    shown = load_results(url)
+    assert [v.label for v in shown.variants] == ["dense", "reference: random"]
+    assert shown.created.startswith("20")
     with fairsqueeze.open(url) as results:
         found = results.sql("SELECT label, count(*) AS n FROM records JOIN estimates USING (step) GROUP BY ALL")
         assert sorted(found.to_pylist(), key=lambda row: row["label"]) == [

@@ -12,15 +12,11 @@ from fairsqueeze.study.store import Store
 
 
 def load_results(folder: Path | str) -> Results:
-    """What the folder of an audit, a comparison or a study holds; StoreError if it is none of these."""
-    folder = Path(folder)
+    """What the folder (or URL) of an audit, a comparison or a study holds; StoreError if it is none of these."""
     store = Store(folder)
-    if (folder / "study.json").is_file():
-        return _of_study(store)
-    if (folder / "compare.json").is_file():
-        return _of_comparison(store)
-    if (folder / "audit.json").is_file():
-        return _of_audit(store)
+    for name, read in (("study", _of_study), ("compare", _of_comparison), ("audit", _of_audit)):
+        if store.holds(name):
+            return read(store)
     raise StoreError(f"{folder} holds no audit, comparison or study.", "Give the --out folder of one of these.")
 
 
@@ -49,7 +45,7 @@ def _of_comparison(store: Store) -> Results:
     variants = []
     sides: tuple[tuple[str, Kind], ...] = (("base", "dense"), ("other", "compressed"))
     for side, kind in sides:
-        audit = Store(store.root / side).read_document("audit")
+        audit = Store(f"{store.root}/{side}").read_document("audit")
         if audit is None:
             raise StoreError(f"{store.root}/{side} holds no audit.", "Compare models, not folders, to report on both.")
         variants.append(Variant(audit["model"]["reference"], kind, audit, comparison if side == "other" else None))
@@ -68,5 +64,4 @@ def _of_audit(store: Store) -> Results:
 
 
 def _date(store: Store) -> str:
-    newest = max(p.stat().st_mtime for p in store.root.rglob("*.json"))
-    return datetime.fromtimestamp(newest, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(store.changed(), timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

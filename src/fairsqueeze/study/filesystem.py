@@ -9,6 +9,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class Folder(ABC):
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every file in `folder` by file name, in alphabetical order; empty where there is no such folder."""
+
+    @abstractmethod
+    def changed(self, folder: str) -> float:
+        """When a file in `folder` was last placed, in seconds since 1970; 0 where there is none."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -109,6 +114,10 @@ class LocalFolder(Folder):
             return {}
         return dict(sorted(found.items()))
 
+    def changed(self, folder: str) -> float:
+        times = ((self.root / folder / file).stat().st_mtime for file in self.sizes(folder))
+        return max(times, default=0.0)
+
     def read(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
 
@@ -161,13 +170,10 @@ class RemoteFolder(Folder):
             ) from error
 
     def sizes(self, folder: str) -> dict[str, int]:
-        with _os_errors_only():
-            try:
-                listed = self.filesystem.ls(self.path(folder), detail=True)
-            except FileNotFoundError:
-                return {}
-        files = {one["name"].rsplit("/", 1)[-1]: int(one["size"]) for one in listed if one["type"] == "file"}
-        return {name: files[name] for name in sorted(files) if name and not name.startswith(".")}
+        return {name: int(one["size"]) for name, one in self._listed(folder).items()}
+
+    def changed(self, folder: str) -> float:
+        return max(map(_seconds, self._listed(folder).values()), default=0.0)
 
     def read(self, name: str) -> bytes:
         with _os_errors_only():
@@ -217,7 +223,17 @@ class RemoteFolder(Folder):
 
     def path(self, name: str) -> str:
         """Where a file is on its filesystem."""
-        return f"{self._prefix}/{name}"
+        return f"{self._prefix}/{name}".rstrip("/")
+
+    def _listed(self, folder: str) -> dict[str, dict[str, Any]]:
+        """What the filesystem tells of every file in `folder`, by file name."""
+        with _os_errors_only():
+            try:
+                listed = self.filesystem.ls(self.path(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        files = {one["name"].rsplit("/", 1)[-1]: one for one in listed if one["type"] == "file"}
+        return {name: files[name] for name in sorted(files) if name and not name.startswith(".")}
 
 
 def _known(protocol: str) -> bool:
@@ -243,6 +259,12 @@ def _package(url: str) -> str:
     if url.startswith(("s3://", "s3a://")):
         return "Run: pip install 'fairsqueeze[s3]'"
     return "Install the fsspec package for this protocol."
+
+
+def _seconds(info: dict[str, Any]) -> float:
+    """When a file was placed, under any of the names that filesystems have for this; 0 where they don't tell."""
+    told = next((info[key] for key in ("LastModified", "last_modified", "mtime", "created") if info.get(key)), 0.0)
+    return told.timestamp() if isinstance(told, datetime) else float(told)
 
 
 @contextmanager

@@ -269,6 +269,6 @@ def _arrow_filesystem(folder: Any) -> tuple[Any, str]:
     from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
     if isinstance(folder, RemoteFolder):
-        return PyFileSystem(FSSpecHandler(folder.filesystem)), folder.path("").rstrip("/")
+        return PyFileSystem(FSSpecHandler(folder.filesystem)), folder.path("")
     assert isinstance(folder, LocalFolder)
     return LocalFileSystem(), folder.root.absolute().as_posix()

@@ -109,6 +109,16 @@ class Store:
             if document is not None:
                 yield document
 
+    def holds(self, name: str) -> bool:
+        """Whether the JSON document `name` is there, be it readable or not."""
+        folder, _, file = name.rpartition("/")
+        return f"{file}.json" in self._sizes(folder)
+
+    def changed(self) -> float:
+        """When a document was last placed, in seconds since 1970."""
+        with self._reading("."):
+            return max(self.folder.changed(folder) for folder in ("", "variants", "base", "other"))
+
     def steps(self) -> list[str]:
         """Ids of the steps whose records are there."""
         return sorted(file.removesuffix(".parquet") for file in self._sizes("records") if file.endswith(".parquet"))
