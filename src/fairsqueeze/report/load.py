@@ -22,7 +22,8 @@ def load_results(folder: Path | str) -> Results:
 
 def holds_results(folder: Path | str) -> bool:
     """Whether `folder` is that of an audit, a comparison or a study."""
-    return any((Path(folder) / f"{name}.json").is_file() for name in ("study", "compare", "audit"))
+    store = Store(folder)
+    return any(store.holds(name) for name in ("study", "compare", "audit"))
 
 
 def _of_study(store: Store) -> Results:
