@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import fairsqueeze
 from fairsqueeze.errors import FairsqueezeError, StoreError
 from fairsqueeze.items import Row
 from fairsqueeze.records import table_of
-from fairsqueeze.study.sql import Database
+from fairsqueeze.study.sql import VIEWS, Database
 from fairsqueeze.study.store import Store
 
 OLD = Path(__file__).parent / "old_stores" / "layout-1"
@@ -198,3 +199,20 @@ def test_the_public_name_leaves_pythons_open_alone() -> None:
     assert "open" not in names
     assert fairsqueeze.open.__annotations__["return"] == Database.__name__
     assert "open" in dir(fairsqueeze)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "store.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL))
+def test_the_queries_on_the_page_have_answers(study: Path, query: str) -> None:
+    assert answer(study, query)
+
+
+def test_the_page_names_every_column(study: Path) -> None:
+    for view in VIEWS:
+        (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{view}` |")]
+        with fairsqueeze.open(study) as results:
+            columns = results.sql(f"FROM {view}").column_names
+        named = re.findall(r"`([^`]+)`", line)
+        assert {c for c in columns if c.removeprefix("linear_") not in named} == set()
