@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from generated_part import put
+from mannheim2024_figures import ribbons
 
 import fairsqueeze
 from fairsqueeze.measures.bias_nli import by_premise
@@ -35,7 +36,7 @@ KEPT = {"nli": 0.5, "sts": 0.5}
 """A model counts as collapsed below this accuracy (chance is a third) or Spearman correlation (chance is 0)."""
 SHARED: list[Column] = [
     ("SEAT mean abs d", "seat.mean", "mean_abs_effect"),
-    ("WEAT mean abs d", "weat", "mean_abs_effect"),
+    ("WEAT mean abs d", "weat.mean", "mean_abs_effect"),
     ("StereoSet LM", "stereoset.entailment", "lm_score"),
     ("SS (inverted)", "stereoset.entailment", "ss_inverted"),
     ("iCAT", "stereoset.entailment", "icat"),
@@ -47,6 +48,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("NN", "bias_nli", "net_neutral"),
         ("FN", "bias_nli", "fraction_neutral"),
         ("Bias-NLI corrected", "bias_nli", "corrected_bias"),
+        ("the same, prior-corrected", "bias_nli", "corrected_bias.prior"),
         *SHARED,
     ],
     "sts": [
@@ -58,6 +60,7 @@ COLUMNS: dict[str, list[Column]] = {
     ],
 }
 IDEAL_ONE = ("net_neutral", "fraction_neutral", "lm_score", "icat")
+NAMES = {"seat.mean": "SEAT", "weat.mean": "WEAT", "weat": "embeddings", "stereoset.entailment": "SS"}
 BOUNDS = ("value", "low", "high")
 PLOTTED = {
     "nli": [("bias_nli", "net_neutral"), ("bias_nli", "corrected_bias"), ("stereoset.entailment", "ss_inverted")],
@@ -70,6 +73,11 @@ def of_model(results: Results, model: str) -> Results:
     start = f"{model}: "
     own = [replace(v, label=v.label.removeprefix(start)) for v in results.variants if v.label.startswith(start)]
     return replace(results, variants=own)
+
+
+def short(label: str) -> str:
+    """Without the settings that are the same in all rows."""
+    return " ".join(word for word in label.split() if not word.startswith(("batch=", "labelled=")))
 
 
 def number(value: float | None) -> str:
@@ -105,7 +113,7 @@ def overview(results: Results, task: str) -> list[str]:
     for variant in results.variants:
         mark = " †" if variant.kind == "compressed" and collapsed(variant, task) else ""
         zeros = f"{100 * variant.footprint.get('sparsity', 0):.0f} %"
-        rows.append([variant.label + mark, zeros, *(cell(variant, m, s) for _, m, s in COLUMNS[task])])
+        rows.append([short(variant.label) + mark, zeros, *(cell(variant, m, s) for _, m, s in COLUMNS[task])])
     return [*table(titles, rows), "", f"† collapsed: {PERFORMANCE[task][1]} below {KEPT[task]}.", ""]
 
 
@@ -165,10 +173,11 @@ def top_occupations(store: Store, results: Results) -> list[str]:
 
 def by_axis(results: Results) -> list[str]:
     """SEAT, WEAT and StereoSet on every axis."""
-    wanted = [("seat.mean", "mean_abs_effect"), ("weat", "mean_abs_effect"), ("stereoset.entailment", "ss_inverted")]
+    wanted = [(m, "mean_abs_effect") for m in ("seat.mean", "weat.mean", "weat")]
+    wanted.append(("stereoset.entailment", "ss_inverted"))
     columns = [(m, s, axis) for m, s in wanted for axis in results.axes(m, s)]
-    titles = ["model", *(f"{m.split('.')[0]} {axis}" for m, _, axis in columns)]
-    rows = [[v.label, *(cell(v, m, s, axis) for m, s, axis in columns)] for v in results.variants]
+    titles = ["model", *(f"{NAMES[m]} {axis}" for m, _, axis in columns)]
+    rows = [[short(v.label), *(cell(v, m, s, axis) for m, s, axis in columns)] for v in results.variants]
     chance = [results.dense.estimate(m, s, axis) for m, s, axis in columns] if results.dense else []
     rows.append(["*a random network gets*", *(number(e["chance"]) if e else "–" for e in chance)])
     return [*table(titles, rows), ""]
@@ -178,7 +187,7 @@ def agreement(results: Results, task: str) -> list[str]:
     """How each figure goes along with performance, of all pruned models and without collapsed ones; and their pairs."""
     columns = [(title, m, s) for title, m, s in COLUMNS[task] if m not in ("nli", "sts")]
     models = [v for v in results.variants if v.kind != "reference"]
-    table_: dict[str, list[Any]] = {"label": [v.label for v in models], "kind": [v.kind for v in models]}
+    table_: dict[str, list[Any]] = {"label": [short(v.label) for v in models], "kind": [v.kind for v in models]}
     table_["performance"] = [valued(v, *PERFORMANCE[task]) for v in models]
     table_ |= {title: [valued(v, m, s) for v in models] for title, m, s in columns}
     ideals = {title: 1.0 if s in IDEAL_ONE else 0.5 if s == "ss_inverted" else 0.0 for title, m, s in columns}
@@ -235,14 +244,16 @@ def figures(results: Results, task: str) -> list[str]:
     FIGURES.mkdir(parents=True, exist_ok=True)
     made = []
     performance = PERFORMANCE[task]
-    drawn = [("performance", charts.by_sparsity(charts.estimate_rows(results, *performance)))]
+    drawn: list[tuple[str, Any]] = [("performance", ribbons([results], *performance))]
     for measure, statistic in PLOTTED[task]:
         rows = charts.estimate_rows(results, measure, statistic, performance)
         name = f"{measure}-{statistic}".replace(".", "-").replace("_", "-")
-        drawn += [(f"{name}-sparsity", charts.by_sparsity(rows)), (f"{name}-performance", charts.by_performance(rows))]
+        drawn.append((f"{name}-sparsity", ribbons([results], measure, statistic)))
+        drawn.append((f"{name}-performance", charts.by_performance(rows)))
     for name, chart in drawn:
         path = charts.save_svg(chart, FIGURES / f"mannheim2024-{task}-{name}.svg")
-        made.append(f'<img src="figures/{path.name}" width="49%" alt="{CAPTION[task]}: {name}">')
+        width = 60 if name.endswith("-performance") else 90
+        made.append(f'<img src="figures/{path.name}" width="{width}%" alt="{CAPTION[task]}: {name}">')
     return [*made, ""]
 
 

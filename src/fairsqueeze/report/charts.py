@@ -25,8 +25,17 @@ from fairsqueeze.report.results import Results, Variant
 Row = Mapping[str, Any]
 
 BASE = "dense"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8C6D31")
+SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
 INK = "#1b1b1b"
 NOTE: dict[str, Any] = {"fontSize": 10, "color": INK, "opacity": 0.7}
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
