@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
+from fairsqueeze.report.details import footprint_rows
 from fairsqueeze.report.labels import compact, interval_text, megabytes, number, percent, value_text
 from fairsqueeze.report.results import Results, Variant
 from fairsqueeze.report.summary import summary_columns
@@ -143,3 +145,20 @@ def test_small_texts(estimate: Make) -> None:
     assert interval_text(estimate("m", "s", 0.2, 0.1)) == "[0.100, 0.300]"
     assert interval_text(estimate("m", "s", None, 0.1)) == ""
     assert interval_text(estimate("m", "s", 0.2)) == ""
+
+
+def test_energy_is_shown_where_it_was_counted_and_undefined_where_it_was_tried(results: Results) -> None:
+    def last(variant: Variant, energy: dict[str, Any] | None) -> list[str]:
+        latency = {**variant.footprint["latency"], "energy": energy}
+        audit = {**variant.audit, "footprint": {**variant.footprint, "latency": latency}}
+        grid = footprint_rows(Results("x", "", [replace(variant, audit=audit)]))
+        assert list(grid.heads[-2:]) == ["joules per token", "energy against dense"]
+        return [str(cell) for cell in grid.rows[0][-2:]]
+
+    ratio = {"against_dense": 0.8, "against_dense_low": 0.75, "against_dense_high": 0.85}
+    counted = {"joules_per_token": 0.0123, **ratio, "basis": "RAPL"}
+    assert last(results.variants[1], counted) == ["0.0123", "× 0.80 [0.750, 0.850]"]
+    assert last(results.variants[0], counted) == ["0.0123", "–"]
+    tried = {"joules_per_token": None, "against_dense": None, "basis": "none: no counter"}
+    assert last(results.variants[1], tried) == ["undefined", "undefined"]
+    assert last(results.variants[1], None) == ["–", "–"]

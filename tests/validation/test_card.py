@@ -99,7 +99,9 @@ def test_damaged_models_are_asked_once_and_kept(options, model, tmp_path: Path):
     assert {**one.to_json(), "provenance": None} == {**two.to_json(), "provenance": None}
 
 
-@pytest.mark.parametrize("name", ["weat:tests=caliskan", "seat.mean:tests=bias_bench"])
+@pytest.mark.parametrize(
+    "name", ["weat:tests=caliskan", pytest.param("seat.mean:tests=bias_bench", marks=pytest.mark.slow)]
+)
 def test_association_tests_have_a_card_with_known_bias_put_into_vectors(name):
     card = validate(name, vectors_model())
     document = json.loads(json.dumps(card.to_json(), allow_nan=False))

@@ -19,6 +19,7 @@ from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import CorrectedForm, forms_of
 from fairsqueeze.stats.interval import interval_of, needs_jackknife
 from fairsqueeze.stats.randomness_reward import RandomnessReward, reward_from_replicates
+from fairsqueeze.validation.values import without_p_values
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,13 @@ def curve_of(
         levels: of each frame.
         seed: of the bootstrap.
     """
-    forms = forms_of(declared, *frames)
+    declared, forms = without_p_values(declared), forms_of(declared, *frames)
     figures = [Figures(declared, None, next(parts_of(frame, declared))[1], forms) for frame in frames]
     many = _Many.of(figures, generator(seed, declared.name, "degradation"), replicates)
     points: list[Point] = []
     rewards: dict[str, RandomnessReward] = {}
     for index, published in enumerate(figures[0].published):
         statistic = published.statistic
-        if not statistic.resample:
-            continue
         read = _column(index)
         chance = None if callable(statistic.chance) else statistic.chance
         points += many.points(levels, statistic.name, read, (statistic.ideal, finite(chance)), statistic.range)

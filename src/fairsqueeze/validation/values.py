@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fairsqueeze.registry import Frame, Measure
@@ -11,17 +13,21 @@ from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import forms_of
 
 
+def without_p_values(declared: Measure) -> Measure:
+    """The measure without statistics that no bootstrap draws again: its p-values, which cost more than all the rest."""
+    return replace(declared, statistics=tuple(s for s in declared.statistics if s.resample))
+
+
 def values_of(frame: Frame, declared: Measure) -> dict[str, float | None]:
     """Every published statistic, `preference`, and competence and corrected bias in each form, over all axes.
 
     The corrected forms are here whether or not the competence behind them differs from 0; None where undefined.
     """
+    declared = without_p_values(declared)
     figures = Figures(declared, None, next(parts_of(frame, declared))[1], forms_of(declared, frame))
     columns = figures.values
     found = {
-        published.statistic.name: finite(float(columns[index]))
-        for index, published in enumerate(figures.published)
-        if published.statistic.resample
+        published.statistic.name: finite(float(columns[index])) for index, published in enumerate(figures.published)
     }
     found["preference"] = finite(float(means(figures.preference_sums(columns))[0]))
     for index, form in enumerate(figures.forms):
