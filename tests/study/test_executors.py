@@ -26,7 +26,7 @@ from fairsqueeze.study.executors.admission import Admission
 from fairsqueeze.study.executors.queue import Queue
 from fairsqueeze.study.executors.stragglers import Call, straggler
 from fairsqueeze.study.plan import PlannedVariant, plan
-from fairsqueeze.study.run import run
+from fairsqueeze.study.run import run, status
 from fairsqueeze.study.store import Store
 from fairsqueeze.study.study import Study
 from fairsqueeze.study.variant import Done, Failure, Job
@@ -196,9 +196,13 @@ def test_one_failed_variant_is_recorded_with_its_cause_and_the_others_go_on(
     (failure,) = Store(tmp_path).documents("failed")
     assert (failure["label"], failure["cause"]) == ("magnitude.linear 50 %", "MemoryError")
     assert "in short" in failure["trace"]
+    told = status(study, tmp_path, print)
+    assert (told["finished"], told["total"]) == (4, 5)
+    assert list(told["failed"]) == [f"{tiny_folder}: magnitude.linear 50 %"]
     monkeypatch.undo()
     again = run(study, tmp_path)
     assert (again.computed, again.failed) == (["magnitude.linear 50 %"], {})
+    assert status(study, tmp_path, print)["failed"] == {}
 
 
 def test_variants_of_a_model_that_fails_itself_are_named_as_not_begun(

@@ -40,8 +40,10 @@ def check_text(file: Any, document: dict[str, Any]) -> str:
 
 
 def status_text(document: dict[str, Any]) -> Any:
-    """The variants of a study, and how many of them are finished."""
-    return Group(listing(document["variants"]), f"{document['finished']} of {document['total']} variants are finished.")
+    """The variants of a study, how many of them are finished, and why others failed."""
+    failed = [f"failed the last time: {name}: {why}" for name, why in document["failed"].items()]
+    count = f"{document['finished']} of {document['total']} variants are finished."
+    return Group(listing(document["variants"]), count, *failed)
 
 
 def _notes(messages: list[str]) -> list[str]:

@@ -89,7 +89,7 @@ def outlook(plan: Plan, out: Path | str | None = None, warn: Any = None) -> dict
         "steps": sum(row.steps for row in rows),
         "cached": sum(row.cached for row in rows),
         "seconds": _sum(row.seconds for row in open_rows),
-        "bytes": _sum(row.bytes for row in open_rows),
+        "bytes": _sum(row.bytes for row in open_rows if row.size),
         "peak_bytes": max((row.peak for row in open_rows if row.peak), default=None),
         "available_bytes": available_bytes(),
         "not_measured": sorted({row.what for row in open_rows if row.seconds is None}),

@@ -228,13 +228,16 @@ def _keep_failure(this: _Run, job: Job, failure: Failure) -> None:
 
 
 def status(plan: Plan, out: Path | str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Which variants of `plan` are finished in `out`, and which are open; no model is loaded."""
+    """Which variants of `plan` are finished in `out`, which failed the last time, and which are open; loads no model."""
     store = Store(out, warn=say)
     done = {(d["model"], d["label"]) for d in finished_outlines(store)}
     rows = [{"model": v.model, "variant": v.label, "finished": (v.model, v.label) in done} for v in plan.variants]
+    left = {(row["model"], row["variant"]) for row in rows if not row["finished"]}
+    failures = {(d["model"], d["label"]): f"{d['message']} {d['remedy']}".strip() for d in store.documents("failed")}
     return {
         "study": plan.study.name,
         "finished": sum(r["finished"] for r in rows),
         "total": len(rows),
         "variants": rows,
+        "failed": {f"{model}: {label}": why for (model, label), why in failures.items() if (model, label) in left},
     }
