@@ -29,6 +29,12 @@ def point(level: float, statistic: str, value: float | None, half: float = 1.0, 
     return {"level": level, "statistic": statistic, "value": value, "low": bounds[0], "high": bounds[1], **known}
 
 
+def scaled(*rejected: str) -> dict[str, Any]:
+    names = ("slope_preference", "intercept_preference", "slope_control", "intercept_control", "difference_of_slopes")
+    found = [{"name": n, "value": 0.5, "low": 0.4, "high": 0.6, "p_adjusted": 0.01} for n in names]
+    return {"coefficients": found, "rejected": list(rejected), "n": 9, "n_control": 9, "n_clusters": 9, "reason": ""}
+
+
 def made_up_card(measure: str = "stereoset.causal", **more: Any) -> dict[str, Any]:
     """A share that runs to 50 as competence goes, and corrected bias that stays until it is unmeasurable."""
     points = []
@@ -63,6 +69,7 @@ def made_up_card(measure: str = "stereoset.causal", **more: Any) -> dict[str, An
         "smallest_detectable": [],
         "randomness_reward": [reward],
         "weight_noise": points,
+        "scaling": [{"level": 0.4, "form": "corrected_bias", **scaled("intercept_control", "difference_of_slopes")}],
         "dependence": [],
         "losses": {"n_rows": 10, "n_undefined": 1, "n_ties": 0, "reasons": {"broken": 1}},
         "criticisms": ["it is made up"],
@@ -144,7 +151,13 @@ def test_text_and_page_tell_the_same_parts() -> None:
     for part in parts_of_card(card):
         assert part.title in text
         assert part.title in page
-    for wanted in ("0.210 [0.110, 0.310]", "unmeasurable", "it is made up", "1 × broken"):
+    for wanted in (
+        "0.210 [0.110, 0.310]",
+        "unmeasurable",
+        "it is made up",
+        "1 × broken",
+        "intercept control, difference of slopes",
+    ):
         assert wanted in text
         assert wanted in page
     for wanted in ("ab" * 16, "cd" * 32, "fairsqueeze validate"):
@@ -153,6 +166,16 @@ def test_text_and_page_tell_the_same_parts() -> None:
     assert page.count("<table") == page.count("<caption>")
     assert render_card(card) == page
     assert not re.search(r"\b(nan|None|null)\b", re.sub(r"<[^>]*>", " ", page))
+
+
+def test_scores_that_the_items_do_not_ask_for_are_counted_and_left_out() -> None:
+    card = made_up_card()
+    nothing = dict.fromkeys(("value", "chance", "constant", "floor", "ceiling"))
+    card["anchors"].append({"statistic": "other_test", "ideal": 0.0, **nothing})
+    card["randomness_reward"].append({**card["randomness_reward"][0], "statistic": "other_test", "value": None})
+    text = validation_text(card)
+    assert "other test" not in text
+    assert "1 more are undefined throughout" in text
 
 
 def test_a_card_is_escaped_wherever_it_comes_from() -> None:

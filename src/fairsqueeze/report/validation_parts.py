@@ -32,11 +32,16 @@ def criteria_part(card: Json) -> Part:
 
 def parts_of_card(card: Json) -> list[Part]:
     """All figures behind the criteria of a document `fairsqueeze.validation/1`."""
+    absent = {a["statistic"] for a in card["anchors"] if all(a[name] is None for name in ANCHORS)}
+    anchors, sensitivity, rewards = (
+        [row for row in card[name] if row["statistic"] not in absent]
+        for name in ("anchors", "sensitivity", "randomness_reward")
+    )
     return [
-        _anchors(card["anchors"]),
-        _sensitivity(card["sensitivity"]),
+        _anchors(anchors, len(absent)),
+        _sensitivity(sensitivity),
         noise_part(card["weight_noise"]),
-        _rewards(card["randomness_reward"]),
+        _rewards(rewards),
         _scaling(card.get("scaling", ())),
         _detectable(card["smallest_detectable"]),
         _reliability(card["reliability"]),
@@ -71,10 +76,15 @@ def drawn_statistics(points: Sequence[Json]) -> list[str]:
     return [*({"competence"} & names), *published_scores(points)[:SHOWN_PUBLISHED], *forms]
 
 
-def _anchors(rows: Sequence[Json]) -> Part:
-    names = ("value", "ideal", "chance", "constant", "floor", "ceiling")
+ANCHORS = ("value", "chance", "constant", "floor", "ceiling")
+"""What was measured of a published score; where all of it is undefined, these items don't ask for the score."""
+
+
+def _anchors(rows: Sequence[Json], n_absent: int) -> Part:
+    names = ("value", "ideal", *ANCHORS[1:])
     shown = [(statistic_title(r["statistic"]), *(number(r[n], r["statistic"]) for n in names)) for r in rows]
-    return Part("Published scores, and what known models get", ("score", *names), shown)
+    left_out = [f"{n_absent} more are undefined throughout: these items don't ask for them"] if n_absent else []
+    return Part("Published scores, and what known models get", ("score", *names), shown, left_out)
 
 
 def _sensitivity(rows: Sequence[Json]) -> Part:
@@ -102,7 +112,7 @@ def _scaling(rows: Sequence[Json]) -> Part:
         against = ", ".join(r.replace("_", " ") for r in row["rejected"]) or ("nothing" if found else MISSING)
         shown.append((f"{row['level']:g}", statistic_title(row["form"]), *cells, against, row["reason"]))
     head = ("noise", "form", *(n.replace("_", ", ") for n in names), "against it", "why undefined")
-    return Part("Are the noisy model's scores its own, scaled? (content-free damage)", head, shown)
+    return Part("Is what noise does free of content? Scores under noise against those without", head, shown)
 
 
 def _detectable(rows: Sequence[Json]) -> Part:
