@@ -3,7 +3,7 @@
     python recipes/executor_overhead.py runs/overhead --seconds 5 --variants 6
 
 Every step (one measure asked of one variant of a tiny model) sleeps for so many seconds. The loop loads, compresses,
-asks and estimates, and keeps nothing; the study does the same, places records and documents, and compares. Ray is a
+asks, estimates and compares, and keeps nothing; the study does the same and places records and documents. Ray is a
 cluster of one node with one processor that is there before, and so is its worker: a study of one variant starts it.
 """
 
@@ -71,8 +71,10 @@ def main() -> None:
     os.environ["OVERHEAD_SECONDS"] = str(options.seconds)
     site = Path(tempfile.mkdtemp())
     install(site)
+    from fairsqueeze.compress.latency import measure_latency
     from fairsqueeze.models.load import load
     from fairsqueeze.study.audit import audit_loaded
+    from fairsqueeze.study.compare import compare_sides, side_of
     from fairsqueeze.study.plan import Plan, plan
     from fairsqueeze.study.run import run
     from fairsqueeze.study.study import Study
@@ -90,10 +92,15 @@ def main() -> None:
     made = study(options.variants)
 
     def loop() -> None:
-        dense = load(model)
-        evaluations = prepare_for(made.study, model)
+        dense, evaluations = load(model), prepare_for(made.study, model)
+        base = None
         for variant in made.variants:
-            audit_loaded(make(variant, dense), evaluations, options_of(made.study, model))
+            this = make(variant, dense)
+            side = side_of(audit_loaded(this, evaluations, options_of(made.study, model)))
+            if base is not None:
+                compare_sides(base, side, seed=0)
+                measure_latency({"dense": dense, "this": this})
+            base = base or side
 
     print(f"{2 * options.variants} steps of {options.seconds:g} s")
     base = timed("plain loop", loop)

@@ -26,6 +26,7 @@ from fairsqueeze.study.executors.admission import Admission
 from fairsqueeze.study.executors.queue import Queue
 from fairsqueeze.study.executors.stragglers import Call, straggler
 from fairsqueeze.study.plan import PlannedVariant, plan
+from fairsqueeze.study.progress import Lines, Pace, Silent
 from fairsqueeze.study.run import run, status
 from fairsqueeze.study.store import Store
 from fairsqueeze.study.study import Study
@@ -160,18 +161,34 @@ def test_a_study_killed_at_ten_random_moments_has_the_same_records_and_computes_
     assert_same(out, undisturbed)
 
 
+class Interrupting(Silent):
+    """Ctrl-C, as the driver of a study sees it, after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def step(self, name: str, seconds: float | None) -> None:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+
 @pytest.mark.slow
 def test_several_processes_give_the_records_of_one(
     undisturbed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """… also where a worker is killed in the middle of its work, which is then done by another."""
+    """… also where Ctrl-C ends them at first, and where a worker is then killed in the middle of its work."""
+    study, out = plan(study_of(tiny_folder)), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(study, out, workers=2, progress=Interrupting(after=3))
+    assert multiprocessing.active_children() == []
     (tmp_path / "kill").touch()
     monkeypatch.setenv("PROBE_TRAP", str(tmp_path))
-    outcome = run(plan(study_of(tiny_folder)), tmp_path / "out", workers=2)
+    outcome = run(study, out, workers=2)
     assert not (tmp_path / "kill").exists()
-    assert len(outcome.computed) == 12
+    assert len(outcome.computed) + len(outcome.found) == 12
     assert not outcome.failed
-    assert_same(tmp_path / "out", undisturbed)
+    assert_same(out, undisturbed)
     assert multiprocessing.active_children() == []
 
 
@@ -314,6 +331,23 @@ def test_a_straggler_is_begun_again_only_at_the_end_and_once() -> None:
     assert straggler(running, ["waits"], [100.0, 110.0, 120.0], 3, now=1000.0) is None
     assert slow.twin().is_as(slow)
     assert straggler(running, [], [100.0, 110.0, 120.0], 3, now=1000.0) is None
+
+
+def test_progress_tells_pace_time_left_and_one_line_a_step(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    pace = Pace(total=10, clock=lambda: now[0])
+    assert str(pace) == "step 0 of 10"
+    pace.done, now[0] = 4, 120.0
+    assert str(pace) == "step 4 of 10, 2.0 a minute, about 3 min left"
+    lines = Lines()
+    lines.step("weat", 3.2)
+    lines.plan(2)
+    lines.step("dense: weat", None)
+    assert capsys.readouterr().err.splitlines()[0] == "  weat: 3 s"
+    lines.step("dense: seat.mean", 100)
+    told = capsys.readouterr().err
+    assert told.startswith("  dense: seat.mean: 2 min (step 2 of 2, ")
+    assert told.endswith("done)\n")
 
 
 @pytest.fixture(scope="module")

@@ -228,7 +228,7 @@ def _keep_failure(this: _Run, job: Job, failure: Failure) -> None:
 
 
 def status(plan: Plan, out: Path | str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Which variants of `plan` are finished in `out`, which failed the last time, and which are open; loads no model."""
+    """Which variants of `plan` are finished in `out`, which are open, and which of these failed; no model is loaded."""
     store = Store(out, warn=say)
     done = {(d["model"], d["label"]) for d in finished_outlines(store)}
     rows = [{"model": v.model, "variant": v.label, "finished": (v.model, v.label) in done} for v in plan.variants]
