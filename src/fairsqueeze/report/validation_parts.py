@@ -139,12 +139,20 @@ def _reliability(found: Json) -> Part:
         each = ", ".join(number(v) for v in contexts["corrected_bias_by_context"])
         rows.append((f"{contexts['n_contexts']} neutral contexts", number(contexts["alpha"]), f"corrected bias {each}"))
     if templates is not None:
-        rows.append((f"{templates['n_complete']} templates", number(templates["alpha"]), ""))
+        rows += _templates(templates)
     for name, label in (("spelling", "spellings"), ("noise_seeds", "seeds of weight noise")):
         versions = found[name]
         values = ", ".join(f"{k} {number(v.get('corrected_bias'))}" for k, v in versions["values"].items())
         rows.append((label, number(versions["alpha"]), f"corrected bias {values}"))
     return Part("Reliability", ("over", "reliability", "spread"), rows)
+
+
+def _templates(found: Json) -> Iterator[tuple[str, str, str]]:
+    units = f" of {found['n_units']} words" if "n_units" in found else ""
+    if found.get("between_units") is not None:
+        yield f"{found['n_templates']} templates{units}, each with its own", number(found["between_units"]), ""
+    if found["alpha"] is not None:
+        yield f"{found['n_complete']} templates that all have", number(found["alpha"]), ""
 
 
 def _dependence(rows: Sequence[Json]) -> Part:

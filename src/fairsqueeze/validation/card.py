@@ -29,6 +29,7 @@ from fairsqueeze.validation.grade import NOT_USABLE, Criterion, grade_of
 from fairsqueeze.validation.injection import Slopes, all_slopes, can_be_injected, injected
 from fairsqueeze.validation.sensitivity import DoseResponse, dose_responses
 from fairsqueeze.validation.spelling import SPELLINGS
+from fairsqueeze.validation.templates import templates_of
 from fairsqueeze.validation.values import values_of
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def card_of(bench: Bench, *, seed: int) -> ReportCard:
     others = [bench.damaged("weight_noise", levels[1], seed + k) for k in range(1, NOISE_SEEDS)]
     seeds = [noisy[levels[1]], *others]
     untouched = all(np.array_equal(f["preference"], frame["preference"], equal_nan=True) for f in noisy.values())
-    reliability = reliability_of(spelled, {f"{seed + k}": f for k, f in enumerate(seeds)}, declared, seed)
+    by_seed = {f"{seed + k}": f for k, f in enumerate(seeds)}
+    reliability = reliability_of(spelled, by_seed, templates_of(asked), declared, seed)
     reliability["noise_seeds"]["level"] = levels[1]
     sensitivity = [] if why_not else dose_responses(asked, slopes, seed)
     dependence = [_length(asked, frame, slopes, why_not, seed), on_frequency(frame, seed), on_order(frame, seed)]

@@ -13,6 +13,7 @@ from fairsqueeze.registry import Frame, Measure
 from fairsqueeze.stats.bootstrap import clusters_of
 from fairsqueeze.stats.figures import text
 from fairsqueeze.stats.reliability import Reliability, cronbach_alpha, split_half_within
+from fairsqueeze.validation.templates import across_templates
 from fairsqueeze.validation.values import values_of
 
 MOST_UNITS = 400
@@ -29,20 +30,25 @@ class SplitHalf:
 
 
 def reliability_of(
-    spelled: Mapping[str, Frame], noisy: Mapping[str, Frame], declared: Measure, seed: int
+    spelled: Mapping[str, Frame],
+    noisy: Mapping[str, Frame],
+    templates: np.ndarray | None,
+    declared: Measure,
+    seed: int,
 ) -> dict[str, Any]:
     """All kinds of reliability of one measure on one model.
 
     Args:
         spelled: records by spelling, the original first; what concerns one version is computed from it.
         noisy: records under equal noise on the weights, by seed.
+        templates: of the original's rows (`templates.templates_of`).
         seed: of the splits.
     """
     frame = next(iter(spelled.values()))
     return {
         "split_half": split_half_of(frame, seed=seed),
         "neutral_contexts": across_contexts(frame),
-        "templates": across_templates(frame),
+        "templates": across_templates(frame, templates),
         "spelling": across_frames(spelled, declared),
         "noise_seeds": across_frames(noisy, declared),
     }
@@ -93,22 +99,6 @@ def across_contexts(frame: Frame) -> dict[str, Any] | None:
         "alpha": cronbach_alpha(preference),
         "corrected_bias_by_context": each,
     }
-
-
-def across_templates(frame: Frame) -> dict[str, Any] | None:
-    """Templates as forms: Cronbach's alpha of the groups' mean preferences; None without a column `template`."""
-    if "template" not in frame:
-        return None
-    known = ~np.isnan(frame["preference"])
-    units, unit = np.unique(text(frame["group"])[known], return_inverse=True)
-    forms, form = np.unique(text(frame["template"])[known], return_inverse=True)
-    cell = unit.ravel() * len(forms) + form.ravel()
-    n = np.bincount(cell, minlength=len(units) * len(forms))
-    sums = np.bincount(cell, weights=frame["preference"][known], minlength=len(n))
-    with np.errstate(invalid="ignore"):
-        means = (sums / n).reshape(len(units), len(forms))
-    complete = means[:, ~np.isnan(means).any(axis=0)]
-    return {"n_templates": len(forms), "n_complete": complete.shape[1], "alpha": cronbach_alpha(complete)}
 
 
 def across_frames(frames: Mapping[str, Frame], declared: Measure) -> dict[str, Any]:
