@@ -128,7 +128,7 @@ def start(file: Path, out: Path) -> Any:
     return child
 
 
-def wait_for(reached: Callable[[], bool], child: Any, seconds: float = 120) -> None:
+def wait_for(reached: Callable[[], bool], child: Any, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not reached() and child.is_alive():
         assert time.monotonic() < deadline, "nothing happens"

@@ -21,8 +21,10 @@ def study(model: Path, sparsities: list[float]) -> Study:
     return Study(name="logged", models=[str(model)], pipelines=pipelines, tasks=["fluency"], limit=6)
 
 
-def test_every_variant_is_logged_once(tiny_folder: Path, tmp_path: Path) -> None:
+def test_every_variant_is_logged_once(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'fairsqueeze[mlflow]'")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "")  # what is set below is taken back with it
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
     from mlflow.tracking import MlflowClient
 
     for sparsities in ([0.5], [0.5], [0.5, 0.6]):

@@ -123,7 +123,7 @@ def test_rates_grow_with_the_model_and_the_items_and_are_not_stretched_too_far()
 
 
 def shown(document: dict) -> str:
-    console = Console(width=160, record=True, quiet=True)
-    with console.capture():
+    console = Console(width=160)
+    with console.capture() as captured:
         console.print(plan_text(document))
-    return console.export_text()
+    return captured.get()

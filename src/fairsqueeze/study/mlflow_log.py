@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +36,12 @@ def log_study(store: Store, uri: str) -> int:
     """
     from mlflow.tracking import MlflowClient
 
+    if "://" not in uri:
+        uri = Path(uri).absolute().as_uri()
+    if uri.startswith("file:"):
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 wants to be told that a folder is meant
+    client = MlflowClient(tracking_uri=uri)
     document = store.read_document("study") or {}
-    client = MlflowClient(tracking_uri=uri if "://" in uri else Path(uri).absolute().as_uri())
     name = document["study"]["name"]
     found = client.get_experiment_by_name(name)
     experiment = found.experiment_id if found is not None else client.create_experiment(name)
