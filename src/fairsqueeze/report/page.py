@@ -51,19 +51,19 @@ def report_folder(folder: Path | str, *, format: str = "html", out: Path | str |
     """Write the report of the folder of an audit, a comparison or a study, or the card of a measure that was validated.
 
     Args:
-        folder: the `--out` of one of these. What was audited there goes before a card.
-        format, out: as in `report` and `report_card`; by default the file is made in `folder`.
+        folder: the `--out` of one of these, or a URL. What was audited there goes before a card.
+        format, out: as in `report` and `report_card`; by default the file is made in `folder`, or here for a URL.
 
     Raises: as these; StoreError if `folder` holds none of them.
     """
     from fairsqueeze.report.load import holds_results, load_results
     from fairsqueeze.study.store import Store
 
-    folder = Path(folder)
     card = None if holds_results(folder) else Store(folder).read_document("validation")
     results = None if card is not None else load_results(folder)
-    names = {"html": "report.html", "latex": "table.tex", "csv": "estimates.csv"}
-    path = folder / names.get(format, format) if out is None else out
+    name = {"html": "report.html", "latex": "table.tex", "csv": "estimates.csv"}.get(format, format)
+    here = Path() if "://" in str(folder) else Path(folder)
+    path = here / name if out is None else out
     if results is not None:
         return report(results, format=format, out=path)
     return report_card(card or {}, format=format, out=path)
