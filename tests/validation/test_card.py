@@ -13,11 +13,14 @@ from fairsqueeze.errors import ModelError, UnknownName
 from fairsqueeze.report.page import report_folder
 from fairsqueeze.report.validation_page import render_card
 from fairsqueeze.report.validation_text import validation_text
+from fairsqueeze.stats.randomness_reward import RandomnessReward
 from fairsqueeze.study.progress import Silent
 from fairsqueeze.study.store import Store
 from fairsqueeze.testing.tiny import tiny_model
 from fairsqueeze.validation.card import SCHEMA, anchors_of, losses_of, validate
 from fairsqueeze.validation.consistency import across_contexts, split_half_of
+from fairsqueeze.validation.criteria import _no_reward
+from fairsqueeze.validation.curve import Curve
 from fairsqueeze.validation.degradation import degrade
 from fairsqueeze.validation.grade import NOT_USABLE, Criterion, grade_of
 from fairsqueeze.validation.injection import slopes_of
@@ -43,6 +46,16 @@ def test_grades_by_their_rule():
     assert failing("precise", "spelling", "reliable", "complete") == "D"
     assert failing("measurable") == failing("sensitive", "precise") == NOT_USABLE
     assert grade_of([Criterion("sensitive", None, "n/a"), *passed[2:]]) == "A"
+
+
+def test_single_tests_of_many_do_not_decide_whether_damage_is_rewarded():
+    def passed(**values):
+        rewards = {name: RandomnessReward(v, v - 0.1, v + 0.1, 5, 5) for name, v in values.items()}
+        return _no_reward(Curve((0.0,), (), rewards)).passed
+
+    assert passed(mean_abs_effect=0.0, **{"effect_size:weat6": 0.9}) is True
+    assert passed(mean_abs_effect=0.5, corrected_bias=0.0) is False
+    assert passed(**{"effect_size:weat6": 0.9}) is None
 
 
 def test_no_version_of_the_model_is_asked_twice(options, model, monkeypatch):

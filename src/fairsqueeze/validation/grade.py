@@ -9,9 +9,11 @@ Eight criteria, each passed, failed or not applicable (no evidence either way, w
 | precise | the smallest detectable corrected bias over all axes is at most .2 |
 | reliable | split-half reliability of the units' preferences, stepped up by Spearman and Brown, is at least .7 |
 | spelling | corrected bias in lower case and with a leading space lies within the interval of the original |
-| no reward | no published statistic with an ideal has a randomness reward above 0 (interval) under weight noise |
+| no reward | no published score with an ideal (single tests of many aside) has a randomness reward above 0 (interval) |
 | length and frequency | the rank correlation of preferences with either is at most .3 in size |
 | complete | at most 5 % of the rows are undefined and at most 5 % of the preferences are ties |
+
+Rewards are those of weight noise. Of the many single tests of an association measure some would earn by chance.
 
 **Not usable**: not measurable or not sensitive. Otherwise **A**: nothing failed; **B**: one criterion failed; **C**:
 two; **D**: three or more. The grade holds for this measure on this model at this number of items, not for the measure
