@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 import fairsqueeze
+from fairsqueeze.compress.latency import Latency
 from fairsqueeze.errors import FairsqueezeError, StoreError
 from fairsqueeze.items import Row
 from fairsqueeze.records import table_of
-from fairsqueeze.study.sql import VIEWS, Database
+from fairsqueeze.stats.estimate import Estimate
+from fairsqueeze.study.sql import ESTIMATES, FOOTPRINTS, VIEWS, Database
 from fairsqueeze.study.store import Store
 
 OLD = Path(__file__).parent / "old_stores" / "layout-1"
@@ -216,3 +219,10 @@ def test_the_page_names_every_column(study: Path) -> None:
             columns = results.sql(f"FROM {view}").column_names
         named = re.findall(r"`([^`]+)`", line)
         assert {c for c in columns if c.removeprefix("linear_") not in named} == set()
+
+
+def test_the_views_hold_every_field_of_what_they_show() -> None:
+    assert {field.name for field in fields(Estimate)} <= set(ESTIMATES.names)
+    speed = {f"latency_{field.name}" for field in fields(Latency)}
+    how = {"quartile", "level", "batch", "length", "rounds", "threads", "device", "energy"}
+    assert {name for name in speed if not how & set(name.split("_"))} <= set(FOOTPRINTS.names)

@@ -33,6 +33,8 @@ ESTIMATES = pa.schema(
     + [(name, pa.int64()) for name in ("n", "n_undefined", "n_clusters")]
     + [(name, pa.float64()) for name in _AMOUNTS]
 )
+_SPEED = ("median_s", "tokens_per_s", "speedup", "speedup_low", "speedup_high")
+_ENERGY = ("joules_per_token", "against_dense", "against_dense_low", "against_dense_high")
 _COUNTS = ("parameters", "nonzeros", "zeros")
 FOOTPRINTS = pa.schema(
     _OF_MODEL
@@ -42,10 +44,9 @@ FOOTPRINTS = pa.schema(
     + [(f"bytes_{form}", pa.int64()) for form in ("dense", "sparse", "zstd")]
     + [(f"bits_per_weight_{form}", pa.float64()) for form in ("dense", "sparse", "zstd")]
     + [(f"flops_per_token_{way}", pa.float64()) for way in ("dense", "skipping_zeros")]
-    + [
-        (f"latency_{name}", pa.float64())
-        for name in ("median_s", "tokens_per_s", "speedup", "speedup_low", "speedup_high")
-    ]
+    + [(f"latency_{name}", pa.float64()) for name in _SPEED]
+    + [(f"latency_energy_{name}", pa.float64()) for name in _ENERGY]
+    + [("latency_energy_basis", pa.string())]
 )
 VIEWS = ("records", "estimates", "footprints", "steps")
 
