@@ -145,6 +145,18 @@ def test_a_dense_model_alone_does_not_make_energy_a_cost(folder, tmp_path):
     assert found.fronts[0].n_undefined == 2
 
 
+def test_the_csv_export_has_the_same_speed_and_energy(folder, tmp_path):
+    counted = with_energy(folder, tmp_path / "counted", {"pruned 30 %": 0.9, "pruned 60 %": None, "pruned 90 %": 0.5})
+    direct = fairsqueeze.analyse(counted, **FAST)
+    exported = fairsqueeze.analyse(save_csv(load_results(counted), tmp_path / "study.csv"), **FAST)
+    columns = [
+        {c.name: dict(zip(f.points.labels, c.values.tolist(), strict=True)) for c in f.points.costs}
+        for f in (direct, exported)
+    ]
+    for name in ("speedup", "energy_against_dense"):
+        assert columns[0][name] == pytest.approx(columns[1][name], nan_ok=True)
+
+
 @pytest.mark.shared
 def test_the_students_of_hessenthaler_2022_give_the_published_correlations(shared_datasets):
     table = shared_datasets / "external_results/hessenthaler2022/mnli_kd_hl_results.csv"

@@ -137,10 +137,6 @@ def _known(estimate: Any) -> float | None:
 
 
 def _dense_of(variant: Variant, dense_models: Sequence[Variant]) -> Variant:
-    """The dense model that a variant came from, told by its reference; the first where nothing tells."""
-    reference = str(variant.audit.get("model", {}).get("reference"))
-    if reference.startswith("reference:"):
-        reference = reference.split(":", 2)[2]
-    origin = reference.split(" > ")[0]
-    own = (d for d in dense_models if d is variant or d.audit.get("model", {}).get("reference") == origin)
+    """The dense model that a variant came from; the first where nothing tells."""
+    own = (d for d in dense_models if d is variant or (variant.kind != "dense" and d.origin == variant.origin))
     return next(own, dense_models[0])

@@ -183,7 +183,7 @@ def _footprint_row(variant: Variant) -> list[Cell]:
         number(latency.get("tokens_per_s")),
     ]
     speed = _against_dense(variant, latency, "speedup")
-    return [*map(Cell, texts), speed, *_energy_cells(variant, latency.get("energy") or {})]
+    return [*map(Cell, texts), speed, *_energy_cells(variant, variant.energy)]
 
 
 def _against_dense(variant: Variant, found: Mapping[str, Any], key: str) -> Cell:
@@ -220,7 +220,7 @@ def _provenance(variant: Variant) -> list[tuple[str, str]]:
         ("machine", plain(source.get("machine"))),
         ("time", f"{plain(source.get('wall_s'))} s wall, {plain(source.get('cpu_s'))} s CPU"),
         ("footprint", variant.footprint.get("note")),
-        ("energy", ((variant.footprint.get("latency") or {}).get("energy") or {}).get("basis")),
+        ("energy", variant.energy.get("basis")),
     ]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
 

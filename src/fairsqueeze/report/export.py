@@ -7,7 +7,12 @@ import io
 from pathlib import Path
 from typing import Any
 
-from fairsqueeze.report.results import Results
+from fairsqueeze.report.results import COSTS_AGAINST_DENSE, Results
+
+OF_ESTIMATE = (
+    *("measure", "statistic", "axis", "value", "low", "high", "n", "n_undefined"),
+    *("ideal", "chance", "constant", "status"),
+)
 
 COLUMNS = (
     "variant",
@@ -17,18 +22,8 @@ COLUMNS = (
     "sparsity",
     "bytes_dense",
     "bytes_zstd",
-    "measure",
-    "statistic",
-    "axis",
-    "value",
-    "low",
-    "high",
-    "n",
-    "n_undefined",
-    "ideal",
-    "chance",
-    "constant",
-    "status",
+    *COSTS_AGAINST_DENSE,
+    *OF_ESTIMATE,
     "difference",
     "difference_low",
     "difference_high",
@@ -49,6 +44,7 @@ def long_rows(results: Results) -> list[dict[str, Any]]:
             "checkpoint": model.get("id"),
             "reference": model.get("reference"),
             **{key: facts.get(key) for key in ("sparsity", "bytes_dense", "bytes_zstd")},
+            **results.costs_against_dense(variant),
         }
         for estimate in variant.estimates:
             change = variant.change(estimate["measure"], estimate["statistic"], estimate.get("axis")) or {}
@@ -59,7 +55,7 @@ def long_rows(results: Results) -> list[dict[str, Any]]:
                 "smallest_detectable": change.get("smallest_detectable"),
                 "verdict": change.get("verdict"),
             }
-            own = {key: estimate.get(key) for key in COLUMNS[7:19]}
+            own = {key: estimate.get(key) for key in OF_ESTIMATE}
             rows.append({**known, **own, **paired})
     return rows
 

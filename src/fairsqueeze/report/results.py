@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from fairsqueeze.errors import StoreError
@@ -38,6 +39,22 @@ class Variant:
         return self.audit.get("footprint") or {}
 
     @property
+    def latency(self) -> JSON:
+        return self.footprint.get("latency") or {}
+
+    @property
+    def energy(self) -> JSON:
+        return self.latency.get("energy") or {}
+
+    @property
+    def origin(self) -> str:
+        """The dense model that it comes from, by its reference: `MODEL`, `MODEL > label`, `reference:KIND:MODEL`."""
+        reference = str(self.audit.get("model", {}).get("reference"))
+        if reference.startswith("reference:"):
+            reference = reference.split(":", 2)[2]
+        return reference.split(" > ")[0]
+
+    @property
     def comparisons(self) -> Sequence[JSON]:
         return (self.comparison or {}).get("comparisons", ())
 
@@ -55,6 +72,12 @@ class Variant:
     def change(self, measure: str, statistic: str, axis: str | None = None) -> JSON | None:
         """The paired comparison of that name, or None."""
         return _find(self.comparisons, measure, statistic, axis)
+
+
+COSTS_AGAINST_DENSE = tuple(
+    f"{name}{bound}" for name in ("speedup", "energy_against_dense") for bound in ("", "_low", "_high")
+)
+"""Speed and joules a pass against the dense model, with their intervals."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,24 @@ class Results:
 
     def of_kind(self, *kinds: Kind) -> Iterator[Variant]:
         return (v for v in self.variants if v.kind in kinds)
+
+    def costs_against_dense(self, variant: Variant) -> dict[str, float | None]:
+        """`COSTS_AGAINST_DENSE` of a variant, None where undefined.
+
+        A dense model has 1 by definition, in energy only where one of its models was metered.
+        """
+        found: dict[str, float | None] = {}
+        for name in COSTS_AGAINST_DENSE:
+            of_energy = name.startswith("energy_")
+            value = variant.energy.get(name.removeprefix("energy_")) if of_energy else variant.latency.get(name)
+            by_definition = variant.kind == "dense" and (variant.origin in self._metered or not of_energy)
+            found[name] = 1.0 if value is None and by_definition else value
+        return found
+
+    @cached_property
+    def _metered(self) -> frozenset[str]:
+        """Dense models of which some variant's energy was counted."""
+        return frozenset(v.origin for v in self.variants if v.energy.get("against_dense") is not None)
 
     @property
     def measures(self) -> list[str]:
