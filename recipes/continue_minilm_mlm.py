@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 
 import torch
+from low_bit import EMBEDDING, difference
+from low_rank import attach_embedding_
 from safetensors.torch import load_file, save_file
 from text_corpus import held_out, held_out_running, training_running
 from train_minilm_mlm import (
@@ -70,8 +72,10 @@ def main() -> None:
     parser.add_argument("--masked", type=float, default=0.25, help="share of tokens masked in training")
     parser.add_argument("--steps", type=int, default=2800)
     parser.add_argument("--long-from", type=int, default=1500, help="step from which rows have twice the length")
-    parser.add_argument("--embedding-rows", type=int, default=8000, help="tokens whose embedding is kept in 4 bits")
-    parser.add_argument("--embedding-rank", type=int, default=8, help="of the change of all embeddings")
+    parser.add_argument("--embedding-rows", type=int, default=4900, help="tokens whose embedding is kept in 4 bits")
+    parser.add_argument("--embedding-rank", type=int, default=20, help="of the change of all embeddings")
+    parser.add_argument("--recovery-steps", type=int, default=150, help="with the low bits fixed")
+    parser.add_argument("--recovery-rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -117,24 +121,66 @@ def main() -> None:
         if step % SAVE_EVERY == 0 or step == args.steps:
             keep(state, named, optimizer, step, seconds + time.time() - start)
             print(json.dumps({"step": step, **evaluate(network, test[::8], tokenizer, args.bf16)}), flush=True)
-    finish(network, rows, tokenizer, args, seconds + time.time() - start)
+    finish(network, long, tokenizer, args, seconds + time.time() - start)
+
+
+def recovered(
+    network: BertForMaskedLM, tensors: dict[str, torch.Tensor], rows: torch.Tensor, tokenizer, args
+) -> dict[str, torch.Tensor]:
+    """The delta's float16 part trained on for a few steps while its low bits stay, to make up for what they lost.
+
+    `network` is the base; it is changed.
+    """
+    low = {f"{EMBEDDING}.{name}" for name in ("low_rank_a", "low_rank_b")}
+    merge_(network, {name: tensor for name, tensor in tensors.items() if name not in low})
+    network.requires_grad_(False)
+    attach_embedding_(network.bert.embeddings.word_embeddings, len(tensors[f"{EMBEDDING}.low_rank_a"]))
+    term = network.bert.embeddings.word_embeddings.parametrizations.weight[0]
+    term.a.data, term.b.data = (tensors[f"{EMBEDDING}.low_rank_{k}"].float() for k in "ab")
+    plain = {name: p for name, p in network.named_parameters() if name in tensors}
+    trained = [*(p.requires_grad_(True) for p in plain.values()), term.a, term.b]
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    network.train()
+    optimizer = torch.optim.AdamW(trained, weight_decay=0.0, betas=(0.9, 0.98))
+    for step in range(args.recovery_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, args.recovery_steps, args.recovery_rate)
+        generator = torch.Generator().manual_seed(args.seed * 1_000_003 + 500_000 + step)
+        batch = batch_at(rows, step, args.batch // 2, args.seed + 1)
+        inputs, labels = masked(batch, tokenizer, args.masked, generator)
+        logits, target = predictions(network, inputs.to(args.device), labels.to(args.device), args.bf16)
+        loss = MeanCrossEntropy.apply(logits, target)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step % 20 == 19:
+            print(f"recovery {step + 1}/{args.recovery_steps} loss {loss.item():.3f}", flush=True)
+    factors = {f"{EMBEDDING}.low_rank_{k}": getattr(term, k) for k in "ab"}
+    return tensors | {name: p.detach().half().contiguous() for name, p in {**plain, **factors}.items()}
 
 
 def finish(network: BertForMaskedLM, rows: torch.Tensor, tokenizer, args, seconds: float) -> None:
     """Write the difference that ships, and the float32 scores of the plain network it makes, on all held-out text."""
-    from low_bit import difference
-
-    base = BertForMaskedLM.from_pretrained(args.encoder)
-    tensors = difference(base, network, tokens=rows, rows=args.embedding_rows, rank=args.embedding_rank)
-    save_file(tensors, args.out / "delta.safetensors")
-    merge_(base, tensors)
-    base.eval()
+    encoder = {"pretrained_model_name_or_path": args.encoder, "attn_implementation": "eager"}
     tests = {
         "running_256": running(tokenizer, held_out_running(args.data), 2 * LENGTH),
         "running_128": running(tokenizer, held_out_running(args.data)),
-        "normal_writing": packed(tokenizer, held_out(args.data), 0),
+        "normal_writing_128": packed(tokenizer, held_out(args.data), 0),
     }
-    scores = {name: evaluate(base, test, tokenizer, bf16=False) for name, test in tests.items()}
+    print(json.dumps({"before": evaluate(network.eval(), tests["running_256"], tokenizer, args.bf16)}), flush=True)
+    start = time.time()
+    base = BertForMaskedLM.from_pretrained(**encoder)
+    tensors = difference(base, network, tokens=rows, rows=args.embedding_rows, rank=args.embedding_rank)
+    tensors = recovered(base, tensors, rows, tokenizer, args)
+    save_file(tensors, args.out / "delta.safetensors")
+    plain = BertForMaskedLM.from_pretrained(args.encoder)
+    merge_(plain, tensors)
+    plain.eval()
+    seconds += time.time() - start
+    scores = {name: evaluate(plain, test, tokenizer, bf16=False) for name, test in tests.items()}
     card = {"steps": args.steps, "minutes": seconds / 60, "tokens_seen": args.steps * args.batch * LENGTH, **scores}
     card["arguments"] = {k: str(v) for k, v in vars(args).items()}
     (args.out / "card.json").write_text(json.dumps(card, indent=1))

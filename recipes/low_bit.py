@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from fairsqueeze.models.low_bit import packed
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
+POSITIONS = "bert.embeddings.position_embeddings.weight"
 
 
 def difference(base: nn.Module, trained: nn.Module, *, tokens: Tensor, rows: int, rank: int) -> dict[str, Tensor]:
     """The tensors of a delta that takes `base` to nearly `trained`, see `fairsqueeze.models.delta`.
 
-    Matrices of the encoder: the change in 4 bits. Word embedding: the best change of `rank` for all tokens, and in 4
-    bits what is left for the `rows` tokens that are most frequent in `tokens`. All else: float16.
+    Matrices of the encoder and positions: the change in 4 bits. Word embedding: the best change of `rank` for all
+    tokens, and in 4 bits what is left for the `rows` tokens that are most frequent in `tokens`. All else: float16.
     """
     before = dict(base.named_parameters())
     found: dict[str, Tensor] = {}
@@ -22,7 +23,7 @@ def difference(base: nn.Module, trained: nn.Module, *, tokens: Tensor, rows: int
         change = parameter.detach().double() - before[name].detach().double()
         if name == EMBEDDING:
             found |= _embedding(change, tokens, rows, rank)
-        elif name.startswith("bert.encoder.") and parameter.ndim == 2:
+        elif name.startswith(("bert.encoder.", POSITIONS)) and parameter.ndim == 2:
             found[f"{name}.low_bit_codes"], found[f"{name}.low_bit_scales"] = packed(change)
         else:
             found[name] = parameter.detach().half()

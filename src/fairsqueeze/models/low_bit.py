@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-GROUP = 64
+GROUP = 128
 """Columns that share a scale."""
 ZERO = 8
 """The code of no change; codes are 1 to 15, changes scale × (code − 8)."""
 
 
 def packed(change: Tensor) -> tuple[Tensor, Tensor]:
-    """(codes, scales) nearest to `change`, of shape (rows, columns), columns a multiple of 64.
+    """(codes, scales) nearest to `change`, of shape (rows, columns), columns a multiple of 128.
 
     Of each group's scales between 0.6 and 1 of the one that reaches its largest entry, the one with the least squared
-    error counts. Codes: uint8, (rows, columns / 2); scales: float16, (rows, columns / 64).
+    error counts. Codes: uint8, (rows, columns / 2); scales: float16, (rows, columns / 128).
     """
     import torch
 
