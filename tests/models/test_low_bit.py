@@ -14,7 +14,7 @@ from fairsqueeze.models.low_bit import GROUP, packed, unpacked
 
 
 def test_multiples_of_a_scale_come_back_exactly() -> None:
-    change = torch.arange(-7, 8).repeat(9)[: 2 * GROUP].reshape(1, -1).float() * 0.25
+    change = torch.arange(-7, 8).repeat(18)[: 2 * GROUP].reshape(1, -1).float() * 0.25
     codes, scales = packed(change)
     assert (codes.shape, codes.dtype, scales.shape) == ((1, GROUP), torch.uint8, (1, 2))
     assert torch.equal(unpacked(codes, scales), change.double())
