@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -220,3 +222,17 @@ def test_a_grid_is_every_choice_with_all_settings_in_their_declared_order() -> N
     ]
     assert grid == slow
     assert [list(steps[0].parameters) for steps in grid] == [list(steps[0].parameters) for steps in slow]
+
+
+def test_the_lists_of_studies_and_presets_in_the_documents_are_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written by recipes/studies_page.py."""
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(root / "recipes"))
+    page = importlib.import_module("studies_page")
+    shutil.copy(page.PAGE, tmp_path / "studies.md")
+    page.main(tmp_path / "studies.md")
+    assert (tmp_path / "studies.md").read_text(encoding="utf-8") == page.PAGE.read_text(encoding="utf-8"), (
+        "Run: python recipes/studies_page.py"
+    )
