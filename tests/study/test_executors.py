@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -32,7 +33,8 @@ from fairsqueeze.study.store import Store
 from fairsqueeze.study.study import Study
 from fairsqueeze.study.variant import Done, Failure, Job
 
-TIMING = {"wall_s", "cpu_s", "peak_rss_bytes"}
+OF_THE_RUN = {"wall_s", "cpu_s", "peak_rss_bytes", "command"}
+"""What metadata tell of the run and not of what was measured."""
 SPARSITIES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 ASKED = {"tasks": ["probe.fluency"], "measures": ["probe.pairs", "probe.same", "probe.many"]}
 
@@ -84,7 +86,7 @@ def records(out: Path) -> dict[str, Any]:
         table = store.read(step)
         assert table is not None
         told = json.loads(table.schema.metadata[METADATA_KEY])
-        found[step] = ({k: v for k, v in told.items() if k not in TIMING}, table.replace_schema_metadata(None))
+        found[step] = ({k: v for k, v in told.items() if k not in OF_THE_RUN}, table.replace_schema_metadata(None))
     return found
 
 
@@ -128,9 +130,9 @@ def start(file: Path, out: Path) -> Any:
     return child
 
 
-def wait_for(reached: Callable[[], bool], child: Any, seconds: float = 300) -> None:
+def wait_for(reached: Callable[[], bool], alive: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
-    while not reached() and child.is_alive():
+    while not reached() and alive():
         assert time.monotonic() < deadline, "nothing happens"
         time.sleep(0.002)
 
@@ -145,7 +147,7 @@ def test_a_study_killed_at_ten_random_moments_has_the_same_records_and_computes_
     seen: dict[str, tuple[int, int]] = {}
     for moment in moments:
         child = start(file, out)
-        wait_for(lambda moment=moment: len(kept(out)) >= moment, child)
+        wait_for(lambda moment=moment: len(kept(out)) >= moment, child.is_alive)
         time.sleep(draw.uniform(0, 0.05))
         assert child.is_alive(), "it was finished before it could be killed"
         os.kill(child.pid, signal.SIGKILL)
@@ -397,8 +399,13 @@ def test_a_cluster_gives_the_records_of_one_process_though_it_loses_a_worker_and
     assert_same(out, tmp_path / "expected")
 
 
-def _drive(study: Study, out: str, address: str) -> None:
-    run(plan(study), out, executor="ray", address=address)
+DRIVER = """
+import json, sys
+from fairsqueeze.study.plan import plan
+from fairsqueeze.study.run import run
+from fairsqueeze.study.study import Study
+run(plan(Study.model_validate(json.loads(sys.argv[1]))), sys.argv[2], executor="ray", address=sys.argv[3])
+"""
 
 
 @pytest.mark.slow
@@ -407,14 +414,13 @@ def test_a_cluster_whose_driver_is_killed_goes_on_with_the_next_one(
 ) -> None:
     study, out = study_of(tiny_folder, [0.5]), tmp_path / "out"
     run(plan(study), tmp_path / "expected")
-    words = (study, str(out), cluster.address)
-    child = multiprocessing.get_context("fork").Process(target=_drive, args=words)
-    child.start()
-    wait_for(lambda: len(kept(out)) >= 7, child)
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
+    words = [sys.executable, "-c", DRIVER, study.model_dump_json(), str(out), cluster.address]
+    with subprocess.Popen(words) as child:
+        wait_for(lambda: len(kept(out)) >= 7, lambda: child.poll() is None)
+        child.kill()
     time.sleep(2)  # the cluster notices, and ends its tasks
     seen = kept(out)
+    assert 7 <= len(seen) < 20
     outcome = run(plan(study), out, executor="ray", address=cluster.address)
     assert outcome.failed == {}
     assert seen.items() <= kept(out).items()

@@ -14,7 +14,7 @@ from fairsqueeze.study.plan import Plan, PlannedVariant, Step, steps_of
 from fairsqueeze.study.rates import Rate, Rates, parameters_of
 from fairsqueeze.study.scoring import size_of
 from fairsqueeze.study.store import Store
-from fairsqueeze.study.variant import options_of, prepare_for, variant_key
+from fairsqueeze.study.variant import options_of, prepare_for, variant_keys
 
 
 @dataclass
@@ -105,7 +105,8 @@ def _count(plan: Plan, model: str, finished: set[str], rates: Rates, table: _Tab
         parameters_of(model),
     )
     by_id = {variant.id: variant for variant in plan.of(model)}
-    done = {i for i, variant in by_id.items() if finished and variant_key(variant, evaluations, options) in finished}
+    keys = variant_keys(list(by_id.values()), evaluations, options) if finished else []
+    done = {i for i, key in zip(by_id, keys, strict=False) if key in finished}
     for step in steps_of(plan, model, source_of(model), evaluations, [size_of(e) for e in evaluations]):
         what = _what(step, by_id[step.variant])
         if what is None:

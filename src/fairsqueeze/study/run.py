@@ -17,7 +17,8 @@ from fairsqueeze.study.progress import Silent, StudyProgress
 from fairsqueeze.study.provenance import command
 from fairsqueeze.study.rates import Rates
 from fairsqueeze.study.store import Store
-from fairsqueeze.study.variant import Bench, Done, Failure, Job, kept_side, options_of, prepare_for, variant_key
+from fairsqueeze.study.variant import Bench, Done, Failure, Job, kept_side, options_of, prepare_for, variant_keys
+from fairsqueeze.study.variant import variant_key as variant_key  # one may ask here for a variant's place in the store
 
 EXECUTORS = ("local", "ray")
 
@@ -104,7 +105,8 @@ def run(
     pending = _pending(this, jobs)
     rates = Rates.of_store(store, plan.study.device)
     outcome = _work(this, jobs, pending, rates)
-    rates.keep(store)
+    if pending:
+        rates.keep(store)
     if mlflow is not None:
         from fairsqueeze.study.mlflow_log import log_study
 
@@ -132,7 +134,7 @@ def _jobs(this: _Run) -> list[Job]:
         evaluations, options = this.prepared[model], options_of(plan.study, model)
         variants = plan.of(model)
         items = {e.declared.name: e.items_id for e in evaluations}
-        keys = [variant_key(variant, evaluations, options) for variant in variants]
+        keys = variant_keys(variants, evaluations, options)
         for number, (variant, key) in enumerate(zip(variants, keys, strict=True), start=1):
             name = variant.label if len(plan.study.models) == 1 else f"{model}: {variant.label}"
             found.append(Job(variant, key, keys[0], name, number, len(variants), items))

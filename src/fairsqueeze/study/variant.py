@@ -141,13 +141,25 @@ def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], opti
 
     The files behind the model and behind every setting that names one count, not only their names.
     """
+    return variant_keys([variant], evaluations, options)[0]
+
+
+def variant_keys(
+    variants: Sequence[PlannedVariant], evaluations: Sequence[Evaluation], options: AuditOptions
+) -> list[str]:
+    """`variant_key` of several variants of one model, whose files are looked at once."""
     asked = [
         [e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}]
         for e in evaluations
     ]
-    made_by = [[methods.get(s.name).version, files_named(s.parameters)] for s in variant.steps]
-    made_of = source_of(variant.model)
-    return content_id([variant.id, made_of, made_by, asked, options.dtype, options.device.split(":")[0]], length=24)
+    made_of = {model: source_of(model) for model in {variant.model for variant in variants}}
+    device = options.device.split(":")[0]
+    keys = []
+    for variant in variants:
+        made_by = [[methods.get(s.name).version, files_named(s.parameters)] for s in variant.steps]
+        identity = [variant.id, made_of[variant.model], made_by, asked, options.dtype, device]
+        keys.append(content_id(identity, length=24))
+    return keys
 
 
 def options_of(study: Study, model: str | None = None) -> AuditOptions:
