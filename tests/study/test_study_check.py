@@ -7,6 +7,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from stand_in import Server, offer_repository
 
 from fairsqueeze.errors import StudyError
 from fairsqueeze.report.check_text import check_text
@@ -169,3 +170,23 @@ def test_a_study_that_does_not_fit_on_the_disk_is_a_problem(look, monkeypatch: p
     report = look("models: [gpt2]\nmeasures: [weat]\n")
     assert not report.ok
     assert any(one.startswith("disk: about ") for one in told(report, "problem"))
+
+
+def test_a_hub_that_answers_tells_kind_and_size_and_what_it_does_not_have(
+    look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = b'{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}'
+    files = {"config.json": config, "model.safetensors": bytes(5000), "pytorch_model.bin": bytes(9000)}
+    with Server().running() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        offer_repository(server, "org/there", files)
+        kind, page = server.pages["/api/models/org/there"]
+        told_sizes = {**json.loads(page), "siblings": [{"rfilename": n, "size": len(c)} for n, c in files.items()]}
+        server.pages["/api/models/org/there"] = (kind, json.dumps(told_sizes).encode())
+        report = look("models: [org/there, org/absent]\nmeasures: [bias_sts]\n")
+    assert [model["kind"] for model in report.models] == ["causal", None]
+    found = told(report, "problem")
+    assert any("line 2: models[1]" in one and "org/absent" in one for one in found)
+    assert any("of kind causal: org/there" in one for one in found)
+    (hub,) = [need for need in report.disk if need["what"] == "models of the hub"]
+    assert (hub["bytes"], hub["unknown"]) == (5000 + len(config), [])
