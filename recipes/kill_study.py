@@ -1,6 +1,6 @@
 """Kill a study ten times with SIGKILL at random moments, go on each time, and compare with an undisturbed run.
 
-    python recipes/kill_study.py runs/kill --model builtin:minilm --workers 1
+    python recipes/kill_study.py runs/kill --model builtin:minilm-mlm --workers 1
 
 Prints what was kept at each kill, whether any finished file was written again (its inode or time would differ), and
 whether the records are those of the undisturbed run, bit for bit apart from times. 12 checkpoints × 4 measures.
@@ -34,7 +34,9 @@ def study_of(model: str) -> dict[str, Any]:
         "models": [model],
         "pipelines": [[{"magnitude.linear": {"sparsity": sparsities}}], [{"rtn": {"bits": 8}}]],
         "references": ["random"],
-        "measures": ["weat", "seat.mean", "seat.last", "seat.cls"],
+        "tasks": ["pseudo_perplexity"],
+        "measures": ["crows_pairs.unchanged", "crows_pairs.changed", "stereoset.masked"],
+        "limit": 24,
     }
 
 
@@ -54,14 +56,15 @@ def records(out: Path) -> dict[str, Any]:
 
 
 def start(file: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
-    words = ["study", "run", str(file), "--out", str(out), "--workers", str(workers), "-q"]
+    words = ["study", "run", str(file), "--out", str(out), "-q"]
+    words += ["--workers", str(workers)] if workers > 1 else []
     return subprocess.Popen([sys.executable, "-m", "fairsqueeze.cli", *words], stdout=subprocess.DEVNULL)
 
 
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("folder", type=Path)
-    given.add_argument("--model", default="builtin:minilm")
+    given.add_argument("--model", default="builtin:minilm-mlm")
     given.add_argument("--workers", type=int, default=1)
     given.add_argument("--seed", type=int, default=0)
     options = given.parse_args()
