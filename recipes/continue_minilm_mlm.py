@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--embedding-rate", type=float, default=1e-3)
     parser.add_argument("--masked", type=float, default=0.25, help="share of tokens masked in training")
-    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--long-from", type=int, default=1500, help="step from which rows have twice the length")
     parser.add_argument("--embedding-rows", type=int, default=4900, help="tokens whose embedding is kept in 4 bits")
     parser.add_argument("--embedding-rank", type=int, default=20, help="of the change of all embeddings")

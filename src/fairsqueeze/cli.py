@@ -277,7 +277,9 @@ def analyse(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an audit, a comparison or a study.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder or URL of an audit, a comparison, a study or a validation.")
+    ],
     format: Annotated[str, typer.Option("--format", help="html, latex, csv, figures or eee.")] = "html",
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; default inside DIR.")] = None,
 ) -> None:
@@ -285,10 +287,9 @@ def report(
 
     Example: fairsqueeze report runs/first-light --format latex --out table.tex
     """
-    from fairsqueeze.report.load import load_results
-    from fairsqueeze.report.page import report as write_report
+    from fairsqueeze.report.page import report_folder
 
-    print(write_report(load_results(folder), format=format, out=out or _report_path(folder, format)))
+    print(report_folder(folder, format=format, out=out))
 
 
 @app.command("list")
@@ -412,19 +413,6 @@ def _key_values(pairs: list[str]) -> dict[str, str]:
             raise BadSetting(f"--set gives {key} twice: {found[key]} and {value}.", "Give each setting once.")
         found[key] = value
     return found
-
-
-def _report_path(folder: Path, format: str) -> Path:
-    names = {
-        "html": "report.html",
-        "latex": "table.tex",
-        "csv": "estimates.csv",
-        "figures": "figures",
-        "eee": "eee",
-    }
-    if format not in names:
-        raise unknown_name("report format", format, names)
-    return folder / names[format]
 
 
 def _calm_libraries() -> None:
