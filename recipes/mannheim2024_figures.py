@@ -62,7 +62,11 @@ def ribbons(models: Sequence[Results], measure: str, statistic: str) -> alt.Face
     """One panel a method: line and ribbon of `ribbon_rows`; the ideal dashed, chance dotted, undefined a cross."""
     rows = ribbon_rows(models, measure, statistic)
     shown = [v for row in rows for v in (row["value"], row["low"], row["high"]) if v is not None]
-    marks = [row[k] for row in rows[:1] for k in ("ideal", "chance") if row[k] is not None]
+    span = max(shown, default=1.0) - min(shown, default=0.0)
+    lines = {key: rows[0][key] for key in ("ideal", "chance") if rows and rows[0][key] is not None}
+    if not min(shown, default=0.0) - span <= lines.get("chance", 0.0) <= max(shown, default=1.0) + span:
+        del lines["chance"]  # too far away: it would press the curves flat
+    marks = list(lines.values())
     floor, top = min([*shown, *marks], default=0.0), max([*shown, *marks], default=1.0)
     margin = 0.06 * (top - floor or 1.0)
     for row in rows:
@@ -80,7 +84,7 @@ def ribbons(models: Sequence[Results], measure: str, statistic: str) -> alt.Face
         ),
     ]
     for key, dash in (("ideal", [5, 3]), ("chance", [1, 3])):
-        if rows and rows[0][key] is not None:
+        if key in lines:
             layers.append(base.mark_rule(strokeDash=dash, color=INK).encode(alt.Y(f"{key}:Q", scale=scale)))
     panels = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     names = list(dict.fromkeys(row["family"] for row in rows))
