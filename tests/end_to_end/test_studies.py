@@ -12,8 +12,10 @@ import pytest
 from fairsqueeze.assets.fetch import fetch
 from fairsqueeze.errors import AssetError
 from fairsqueeze.models.load import prepare_builtin
+from fairsqueeze.registry import measures, methods, tasks
 from fairsqueeze.report.load import load_results
 from fairsqueeze.study.check import check
+from fairsqueeze.study.evaluation import spec_of
 from fairsqueeze.study.plan import plan
 from fairsqueeze.study.run import run
 from fairsqueeze.study.study import Study
@@ -22,8 +24,13 @@ FOLDER = Path(__file__).parents[2] / "studies"
 FILES = sorted(FOLDER.glob("*.yaml"))
 OFFLINE = [path for path in FILES if path.stem.endswith("-offline")]
 SIX = ("mannheim2024", "xu2022", "hessenthaler2022", "ahn2022", "ramesh2023", "goncalves2023")
-SMALL = {"sequences": 4, "length": 32, "rounds": 2, "steps_per_round": 1, "windows": 2, "pairs": 48, "threshold": 0.5}
+SMALL: dict[str, Any] = {
+    **{"sequences": 4, "length": 32, "rounds": 2, "steps_per_round": 1, "batch": 4, "threshold": 0.5},
+    **{"windows": 2, "pairs": 48, "tests": "bias_bench"},
+}
 """Settings that say how much work is done, as small as a test needs; what is computed stays."""
+LIMIT = 4
+LARGE = "builtin:smollm2-135m"
 
 
 @pytest.fixture
@@ -80,25 +87,31 @@ def everything(shared_datasets: Path) -> None:
     prepare_builtin("smollm2-135m")
 
 
-def small(value: Any) -> Any:
-    """Of every list of settings the first, and as little work as can be."""
-    if isinstance(value, list):
-        return [small(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: small(one) if isinstance(one, dict) else SMALL.get(key, one[0] if isinstance(one, list) else one)
-        for key, one in value.items()
-    }
+def small(value: Any, *registries: Any) -> dict[str, Any]:
+    """A step, measure or task with the first of every list of settings, and as little work as it can do."""
+    spec = spec_of(value)
+    known = next(registry for registry in registries if spec.name in registry).get(spec.name).settings
+    given = {key: one[0] if isinstance(one, list) else one for key, one in spec.parameters.items()}
+    fitting = {k: v for k, v in SMALL.items() if k in known and (not known[k].choices or v in known[k].choices)}
+    return {spec.name: {**given, **fitting}}
 
 
 def reduced(study: Study) -> Study:
-    """The study with one level of each method, one reference row and few items; every method and measure stays."""
-    values = study.model_dump(exclude_none=True)
-    parts = [values, *values["overrides"].values()]
-    for part in parts:
-        part |= {key: small(part[key]) for key in ("pipelines", "tasks", "measures") if key in part}
-    return Study.model_validate({**values, "limit": 12, "references": study.references[:1]})
+    """The study with one level of each method and few items. All methods for the first model (two if it is the large
+    one), one for each other; every measure of every model; no reference rows."""
+    parts = {}
+    for number, model in enumerate(study.models):
+        most = 1 if number else 2 if model == LARGE else None
+        pipelines = study.pipelines_for(model)[:most]
+        asked = [small(value, tasks, measures) for value in study.asked_of(model)]
+        parts[model] = {
+            "pipelines": [[small(step, methods) for step in pipeline] for pipeline in pipelines],
+            "tasks": [one for one in asked if next(iter(one)) in tasks],
+            "measures": [one for one in asked if next(iter(one)) in measures],
+        }
+    return Study.model_validate(
+        {"name": study.name, "models": study.models, "overrides": parts, "limit": LIMIT, "seeds": study.seeds[:1]}
+    )
 
 
 @pytest.mark.slow
