@@ -44,6 +44,9 @@ ASKED = {
 }
 """By group: models, their measures, and the published score that is drawn (else the first that has an ideal)."""
 
+AT_MOST = {"crows_pairs.causal_sum": 300, "bbq.causal": 300}
+"""Items of the measures whose items are many sentences."""
+
 FORMS = ("corrected_bias", "corrected_bias.prior", "corrected_bias.length_weighted")
 
 
@@ -85,7 +88,8 @@ def degraded(reference: str, name: str, published: str, options: argparse.Namesp
     """One measure on one model, whole and under every kind of damage."""
     declared = measures.get(name)
     model = load(reference)
-    (evaluation,) = prepare([spec_of(name)], model.kind, limit=options.limit, seed=options.seed)
+    limit = min(options.limit, AT_MOST.get(name, options.limit))
+    (evaluation,) = prepare([spec_of(name)], model.kind, limit=limit, seed=options.seed)
     store = Store(options.folder / reference.replace(":", "-") / name)
     store.prepare()
     bench = Bench.of(model, evaluation, store, Lines())
@@ -110,7 +114,7 @@ def write_page(found: list[Found], left_out: list[str], options: argparse.Namesp
         f"    python recipes/degradation.py --limit {options.limit} --seed {options.seed} "
         f"--models {' '.join(options.models)} --measures {' '.join(one.measure for one in found)}",
         "",
-        f"({options.limit} items of each measure, stratified by axis; 95 % intervals by cluster bootstrap). Damage:",
+        "(a seeded sample of items, stratified by axis; 95 % intervals by cluster bootstrap). Damage:",
         "",
         *(f"- **{k.name}**: {k.level}; to {k.to}." for k in DEGRADATIONS.values()),
         "",
@@ -124,7 +128,8 @@ def write_page(found: list[Found], left_out: list[str], options: argparse.Namesp
         lines += [reading.read_text(encoding="utf-8").strip(), ""]
     lines += ["## What damage earns", "", *rewards_table(found), ""]
     for one in found:
-        lines += [f"## {measure_title(one.measure)} on `{one.model}`", "", *pictures(one), "", *levels_table(one), ""]
+        lines += [f"## {measure_title(one.measure)} on `{one.model}`", "", f"{one.n_items:,} items.", ""]
+        lines += [*pictures(one), "", *levels_table(one), ""]
     if left_out:
         lines += ["## Left out", "", *(f"- {why}" for why in left_out), ""]
     (DOCS / "degradation.md").write_text("\n".join(lines), encoding="utf-8")
