@@ -36,7 +36,7 @@ def study_of(model: str) -> dict[str, Any]:
         "references": ["random"],
         "tasks": ["pseudo_perplexity"],
         "measures": ["crows_pairs.unchanged", "crows_pairs.changed", "stereoset.masked"],
-        "limit": 24,
+        "limit": 6,
     }
 
 
