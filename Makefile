@@ -29,6 +29,7 @@ lint: $(READY)  ## check style and types
 
 docs: $(READY)  ## regenerate the generated reference pages
 	@$(BIN)/python recipes/reference_docs.py
+	@$(BIN)/python recipes/studies_page.py
 
 clean:  ## remove the environment and what was run here
 	rm -rf $(VENV) runs

@@ -32,13 +32,6 @@ def study_text(results: Any, document: dict[str, Any]) -> Any:
     return Group(summary_table(results), *failed, *skipped, f"Report: {document['report']}")
 
 
-def check_text(file: Any, document: dict[str, Any]) -> str:
-    """That a study file is in order, and how much it asks for."""
-    each = sorted({len(asked) for asked in document["evaluations"].values()})
-    count = " or ".join(map(str, each))
-    return f"{file} is in order: {document['variants']} variants, {count} evaluations each."
-
-
 def status_text(document: dict[str, Any]) -> Any:
     """The variants of a study, how many of them are finished, and why others failed."""
     failed = [f"failed the last time: {name}: {why}" for name, why in document["failed"].items()]
