@@ -116,8 +116,12 @@ def kept(out: Path) -> dict[str, tuple[int, int]]:
 
 
 def _command_line(words: list[str]) -> None:
+    """The command in a forked process, but for its page: what draws the charts (V8) does not survive a fork."""
     import torch
 
+    import fairsqueeze.report.page as page
+
+    page.report = lambda results, *, out: Path(out)
     torch.set_num_threads(1)
     main(words)
 
