@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fairsqueeze import __version__
+from fairsqueeze.cli.options import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    UNMEASURABLE,
+    WRONG_USE,
+    AsJson,
+    Device,
+    Dtype,
+    Limit,
+    Measures,
+    ModelName,
+    OutFolder,
+    Quiet,
+    Seed,
+    Tasks,
+)
+from fairsqueeze.cli.showing import show_result, stdout_for_result, terminal, working
+from fairsqueeze.cli.study import study_app
 from fairsqueeze.errors import BadSetting, FairsqueezeError, unknown_name
-
-DONE, FAILED, WRONG_USE, UNMEASURABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="fairsqueeze",
@@ -27,34 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-study_app = typer.Typer(
-    help="Many models, many compressions, one table: check, plan, run and follow a study file.", no_args_is_help=True
-)
 app.add_typer(study_app, name="study")
-
-ModelName = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Hub id (org/name@revision), folder, .gguf file, builtin:NAME, reference:random|constant|destroyed:MODEL.",
-    ),
-]
-Measures = Annotated[
-    list[str] | None,
-    typer.Option("-m", "--measure", help="Bias measure, repeatable; NAME or NAME:setting=value. See: list measures."),
-]
-Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="Performance task, repeatable. See: list tasks.")]
-Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Seeded sample of items per measure, stratified by axis.")
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of samples, bootstrap and random methods.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
-OutFolder = Annotated[
-    Path | None, typer.Option("--out", help="Folder for records and result; the same command goes on there.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -86,10 +73,10 @@ def audit(
     from fairsqueeze.study.audit import AuditOptions
     from fairsqueeze.study.audit import audit as run_audit
 
-    with _working(as_json, quiet) as progress:
+    with working(quiet) as progress:
         options = AuditOptions(measure or None, task or None, limit, seed, device, dtype)
         result = run_audit(model, options, out=out, progress=progress)
-    _show(result.to_json(), as_json, _terminal().audit_text)
+    show_result(result.to_json(), as_json, terminal().audit_text)
     raise typer.Exit(DONE if result.measurable else UNMEASURABLE)
 
 
@@ -112,10 +99,10 @@ def compress(
     """
     from fairsqueeze.study.compress import compress_to
 
-    with _working(as_json, quiet) as progress:
+    with working(quiet) as progress:
         parameters = _key_values(setting or [])
         result = compress_to(model, method, parameters, out, seed=seed, device=device, progress=progress)
-    _show(result, as_json, _terminal().compress_text)
+    show_result(result, as_json, terminal().compress_text)
 
 
 @app.command()
@@ -141,139 +128,11 @@ def compare(
     from fairsqueeze.study.audit import AuditOptions
     from fairsqueeze.study.compare import compare as run_compare
 
-    with _working(as_json, quiet) as progress:
+    with working(quiet) as progress:
         options = AuditOptions(measure or None, task or None, limit, seed, device, dtype)
         result = run_compare(base, other, options, out=out, progress=progress)
-    _show(result.to_json(), as_json, _terminal().compare_text)
+    show_result(result.to_json(), as_json, terminal().compare_text)
     raise typer.Exit({"worse": FAILED, "unmeasurable": UNMEASURABLE}.get(result.verdict, DONE))
-
-
-Offline = Annotated[bool, typer.Option("--offline", help="The study's offline form: see `offline:` in the file.")]
-StudyFile = Annotated[Path, typer.Argument(metavar="FILE.yaml")]
-StudyOut = Annotated[str | None, typer.Option("--out", help="Folder or URL of the study; default runs/NAME.")]
-
-
-@study_app.command("check")
-def study_check(
-    file: StudyFile,
-    offline: Offline = False,
-    out: StudyOut = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check a study file whole: what it says, and whether what it needs is here. Nothing is loaded.
-
-    Exit code 2 where it can't run. What the file wants and does not exist yet is told, not skipped.
-
-    Example: fairsqueeze study check studies/first-light.yaml
-    """
-    from fairsqueeze.report.check_text import check_text
-    from fairsqueeze.study.check import check
-
-    with _stdout_for_result(as_json):
-        found = check(file, offline=offline, out=out)
-    if found.ok or as_json:
-        _show(found.to_json(), as_json, check_text)
-    else:
-        print(f"fairsqueeze: {check_text(found.to_json())}", file=sys.stderr)
-    raise typer.Exit(DONE if found.ok else WRONG_USE)
-
-
-@study_app.command("plan")
-def study_plan(file: StudyFile, offline: Offline = False, out: StudyOut = None, as_json: AsJson = False) -> None:
-    """What a study will do, what of it is there, and what the rest is expected to take. Nothing is loaded.
-
-    Times, disk and memory are those of steps measured on this computer before; what was not is said.
-
-    Example: fairsqueeze study plan studies/first-light.yaml
-    """
-    from fairsqueeze.report.plan_text import plan_text
-    from fairsqueeze.study.outlook import outlook
-    from fairsqueeze.study.plan import plan
-    from fairsqueeze.study.study import Study
-
-    study = Study.from_file(file, offline=offline)
-    with _stdout_for_result(as_json):
-        found = outlook(plan(study), out or Path("runs") / study.name, _tell)
-    _show(found, as_json, plan_text)
-
-
-@study_app.command("run")
-def study_run(
-    file: StudyFile,
-    out: StudyOut = None,
-    offline: Offline = False,
-    executor: Annotated[str, typer.Option("--executor", help="local, or ray for a cluster.")] = "local",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of the local executor.")] = 1,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="A", help="Ray's address; default RAY_ADDRESS, else a new one here."),
-    ] = None,
-    mlflow: Annotated[
-        str | None, typer.Option("--mlflow", metavar="URI", help="Also log to MLflow, e.g. a folder.")
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run a study, or go on with it where it stopped. Finished variants are never computed again.
-
-    Exit code 1 if a variant failed: the others are there, and the same command tries again what failed.
-
-    Example: fairsqueeze study run studies/first-light.yaml --out runs/first-light
-    """
-    from fairsqueeze.report.load import load_results
-    from fairsqueeze.report.page import report as write_report
-    from fairsqueeze.study.check import check
-    from fairsqueeze.study.plan import plan
-    from fairsqueeze.study.run import run
-    from fairsqueeze.study.store import Store
-    from fairsqueeze.study.study import Study
-
-    with _working(as_json, quiet) as progress:
-        study = Study.from_file(file, offline=offline)
-        folder = out or str(Path("runs") / study.name)
-        checked = check(file, offline=offline, out=folder)
-        checked.require()
-        for one in checked.of("missing"):
-            progress.say(f"missing: {one.text}")
-        outcome = run(
-            plan(study), folder, executor=executor, workers=workers, address=address, mlflow=mlflow, progress=progress
-        )
-        results = load_results(folder)
-        root = Store(folder).root
-        page = write_report(
-            results, out=(root if isinstance(root, Path) else Path("runs") / study.name) / "report.html"
-        )
-    document = {"study": study.name, "out": str(folder), "report": str(page), **vars(outcome)}
-    _show(document, as_json, lambda v: _terminal().study_text(results, v))
-    raise typer.Exit(FAILED if outcome.failed else DONE)
-
-
-@study_app.command("status")
-def study_status(
-    target: Annotated[str, typer.Argument(metavar="DIR", help="The study's --out folder or URL.")],
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read every file again; damaged ones are set aside.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Which variants of a study are finished, and why others failed.
-
-    Example: fairsqueeze study status runs/first-light
-    """
-    from fairsqueeze.errors import StoreError
-    from fairsqueeze.study.plan import plan
-    from fairsqueeze.study.run import status
-    from fairsqueeze.study.store import Store
-    from fairsqueeze.study.study import Study
-
-    store = Store(target, warn=_tell)
-    document = store.read_document("study")
-    if document is None or "study" not in document:
-        raise StoreError(f"{target} holds no study.", "Give the --out folder of `fairsqueeze study run`.")
-    if verify:
-        store.verify()
-    found = status(plan(Study.model_validate(document["study"])), target, _tell)
-    _show(found, as_json, _terminal().status_text)
 
 
 @app.command()
@@ -296,9 +155,9 @@ def validate(
     from fairsqueeze.report.validation_text import validation_text
     from fairsqueeze.validation.card import validate as run_validation
 
-    with _working(as_json, quiet) as progress:
+    with working(quiet) as progress:
         card = run_validation(measure, model, limit=limit, seed=seed, out=out, device=device, progress=progress)
-    _show(card.to_json(), as_json, validation_text)
+    show_result(card.to_json(), as_json, validation_text)
     raise typer.Exit(DONE if card.usable else UNMEASURABLE)
 
 
@@ -320,9 +179,9 @@ def analyse(
     from fairsqueeze.analysis.analyse import analyse as run_analysis
     from fairsqueeze.report.analysis_text import analysis_text
 
-    with _stdout_for_result(as_json):
+    with stdout_for_result():
         document = run_analysis(source, performance=performance, measures=measure or None).to_json()
-    _show(document, as_json, analysis_text)
+    show_result(document, as_json, analysis_text)
 
 
 @app.command()
@@ -354,10 +213,10 @@ def list_(
 
     if what not in LISTINGS:
         raise unknown_name("listing", what, LISTINGS)
-    _show(
+    show_result(
         LISTINGS[what](),
         as_json,
-        lambda rows: _terminal().listing([{c: row[c] for c in COLUMNS[what]} for row in rows]),
+        lambda rows: terminal().listing([{c: row[c] for c in COLUMNS[what]} for row in rows]),
     )
 
 
@@ -375,7 +234,7 @@ def show(
 
     if kind not in SHOWN:
         raise unknown_name("kind", kind, SHOWN)
-    _show(SHOWN[kind](name), as_json, _terminal().details)
+    show_result(SHOWN[kind](name), as_json, terminal().details)
 
 
 @app.command()
@@ -396,9 +255,9 @@ def fetch(
     """
     from fairsqueeze.study.fetching import fetch_all
 
-    with _working(as_json, quiet) as progress:
+    with working(quiet) as progress:
         rows = fetch_all(names or [], everything=everything, origin=origin, progress=progress)
-    _show(rows, as_json, _terminal().listing)
+    show_result(rows, as_json, terminal().listing)
 
 
 @app.command()
@@ -409,52 +268,10 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from fairsqueeze.study.doctor import examine
 
-    with _stdout_for_result(as_json):
+    with stdout_for_result():
         found = examine()
-    _show(found, as_json, _terminal().details)
+    show_result(found, as_json, terminal().details)
     raise typer.Exit(DONE if found["in order"] else FAILED)
-
-
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _stdout_for_result(as_json: bool) -> Iterator[None]:
-    """While working, anything that a library prints goes to stderr."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-@contextlib.contextmanager
-def _working(as_json: bool, quiet: bool) -> Iterator[Any]:
-    from fairsqueeze.study.progress import progress_on_stderr
-
-    with _stdout_for_result(as_json), progress_on_stderr(quiet) as progress:
-        yield progress
-
-
-def _show(value: Any, as_json: bool, text: Callable[[Any], Any]) -> None:
-    if as_json:
-        json.dump(value, sys.stdout, indent=1, allow_nan=False, ensure_ascii=False)
-        print()
-        return
-    shown = text(value)
-    if shown is not None:
-        _console().print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
-
-
-def _terminal() -> Any:
-    """How results look on a terminal; loaded only where something is shown."""
-    from fairsqueeze.report import terminal
-
-    return terminal
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS", 120)), no_color=True)
 
 
 def _key_values(pairs: list[str]) -> dict[str, str]:
@@ -509,7 +326,3 @@ def main(arguments: list[str] | None = None) -> None:
 def _is_usage_error(error: Exception) -> bool:
     """Whether the parser refused the words of the command line (typer may bring its own copy of click)."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
-
-
-if __name__ == "__main__":
-    main()

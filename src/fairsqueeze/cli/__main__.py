@@ -1,0 +1,5 @@
+"""`python -m fairsqueeze.cli` is `fairsqueeze`."""
+
+from fairsqueeze.cli import main
+
+main()
