@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,torchao,excel,ray,s3,mlflow]'
 	@touch $(READY)
 
-demo: $(READY)  ## prune a real language model, measure performance and bias, write a report (about 8 minutes after set-up)
+demo: $(READY)  ## prune a real language model, measure performance and bias, write a report (about 4 minutes after set-up)
 	@$(BIN)/python recipes/demo.py
 
 test: $(READY)  ## run the tests (under 15 minutes)

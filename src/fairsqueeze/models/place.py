@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,10 @@ def _hub(reference: Reference, patterns: tuple[str, ...] = ()) -> Place:
     try:
         folder = snapshot(reference.name, reference.revision, patterns)
     except AssetError as error:
-        if reference.name not in {entry.name for entry in entries("model")}:
+        near = difflib.get_close_matches(reference.name, [entry.name for entry in entries("model")], n=1)
+        if not near:
             raise
-        raise AssetError(error.message, f"Did you mean builtin:{reference.name}? {error.remedy}") from error
+        raise AssetError(error.message, f"Did you mean builtin:{near[0]}? {error.remedy}") from error
     # The cache of the hub names a snapshot's folder by its commit.
     provenance = {"source": "hub", "repository": reference.name, "revision": folder.name}
     quantised = sorted(folder.glob("*.gguf"))

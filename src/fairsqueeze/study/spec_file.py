@@ -109,6 +109,8 @@ def read_spec(path: Path) -> SpecFile:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StudyError(f"There is no study file {path}.", "Give the path of a .yaml file.") from None
+    except IsADirectoryError:
+        raise StudyError(f"{path} is a folder, not a study file.", "Give the path of a .yaml file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} can't be read: {error}.", "Give the path of a .yaml file.") from None
     try:
