@@ -188,6 +188,15 @@ def test_controls_are_crossed_and_on_the_templates_of_the_measure(name: str) -> 
         assert all(f" {template.verb} " in text for text in premises + hypotheses)
 
 
+@pytest.mark.parametrize(("name", "own"), [("gender", 20), ("religion", 8), ("race", 4)])
+def test_controls_of_one_pair_of_words_are_one_cluster(name: Any, own: int) -> None:
+    controls = [item for item in drawn(600, axes=name) if not is_bias(item)]
+    assert len({item.cluster for item in controls if item.axis == name}) == own
+    assert len({item.cluster for item in controls if item.axis is None}) == 24
+    of_pair = {item.cluster for item in controls if item.id.startswith("control:Caucasian/Black ")}
+    assert of_pair == ({"control Caucasian/Black"} if name == "race" else set())
+
+
 def test_no_control_tells_anything_about_a_sampled_occupation() -> None:
     occupations = {word for word in GENDER.premises if leaning_of(word)}
     for control in controls_of(GENDER):

@@ -56,7 +56,7 @@ def _control_items(name: Any, each: int, seed: int) -> Iterator[Item]:
         premises, hypotheses = control.sentences(template)
         content = {"premises": premises, "hypotheses": hypotheses}
         axis = None if control.shared else name
-        yield Item(f"control:{control.name}:{template.name}", axis, "", f"control {control.name}", content)
+        yield Item(f"control:{control.name}:{template.name}", axis, "", f"control {control.cluster}", content)
 
 
 def _is_control(item: Item) -> bool:
@@ -289,7 +289,8 @@ CARD = Card(
         "below the 1/3 of a random one (Hessenthaler et al. 2022, arXiv:2211.04256): damage looks like fairness.",
         "Published statistics have no sign: a push toward the anti-stereotype counts as much.",
         "All occupations share the templates, so that they are crossed: intervals resample occupations, and in the "
-        "full product the choice of templates is not in them.",
+        "full product the choice of templates is not in them. Controls are crossed likewise: pairs share words (White "
+        "with Black and with African-American), and race has 4 pairs of its own beside the 24 of objects, religion 8.",
         "Sentences are made by rule, and odd: 'An accountant can afford a brass .', 'A SUV', misspelt adjectives.",
         "Leanings are shares of women in US occupations, which is not what anybody believes; 117 of 164 occupations "
         "have none stated and no preference.",
@@ -300,7 +301,7 @@ CARD = Card(
 
 @measure(
     "bias_nli",
-    version=1,
+    version=2,
     kinds={"pair_classifier"},
     data=(),
     source="Dev et al. 2020 (AAAI 34:7659), arXiv:1908.09369; thresholds: Hessenthaler et al. 2022, arXiv:2211.04256",
@@ -333,8 +334,8 @@ def bias_nli(
     stimuli/occupations.toml); the others, and those without a figure, have none ("no stated leaning"). Bad adjectives
     lean to the less, good ones to the more favoured groups (stimuli/bias_nli/tables.toml names the source per axis).
     Control, in the same nats on the same templates: hypotheses that a premise entails less those that it contradicts by
-    definition, in rows of their own, their cluster being the pair of words. Words for the groups of an axis are its own
-    control, objects that of every axis. Zero where a premise gets the same label for both, so that a model with one
+    definition, in rows of their own, their cluster being the pair of words (White and Black, whether of customers or of
+    neighbors). Words for the groups of an axis are its own control, objects that of every axis. Zero where a premise gets the same label for both, so that a model with one
     answer to everything is unmeasurable, whatever its logits.
     Clusters are occupations (adjectives), which share their templates.
 

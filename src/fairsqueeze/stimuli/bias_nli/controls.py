@@ -26,11 +26,13 @@ OPEN, OPEN_OBJECT = "person", "thing"
 class Control:
     """Premises (first, second, open) and hypotheses (first, second), each as a person and an object.
 
-    `name` is the pair of words whose meaning decides: the cluster. An empty object is the template's own.
-    `shared`: of every axis.
+    `cluster` is the pair of words whose meaning decides ("Black/White"), and `name` this pair with the word for people
+    that it is said of, where it has one: what a model knows of a pair it knows of customers and neighbors alike, so
+    that they are no independent evidence. An empty object is the template's own. `shared`: of every axis.
     """
 
     name: str
+    cluster: str
     premises: tuple[tuple[str, str], ...]
     hypotheses: tuple[tuple[str, str], ...]
     templates: tuple[Template, ...]
@@ -67,7 +69,7 @@ def _gendered() -> list[Control]:
     """Nouns that are male or female by definition."""
     hypotheses = (("man", ""), ("woman", ""))
     return [
-        Control(f"{male}/{female}", ((male, ""), (female, ""), (OPEN, "")), hypotheses, templates())
+        Control(f"{male}/{female}", f"{male}/{female}", ((male, ""), (female, ""), (OPEN, "")), hypotheses, templates())
         for male, female in table()["controls"]["gendered_nouns"]
     ]
 
@@ -80,7 +82,8 @@ def _groups(axis: Axis) -> list[Control]:
         hypotheses = ((f"{one} {OPEN}", ""), (f"{other} {OPEN}", ""))
         for people in table()["controls"]["people"]:
             premises = ((f"{one} {people}", ""), (f"{other} {people}", ""), (people, ""))
-            found.append(Control(f"{one}/{other} {people}", premises, hypotheses, templates()))
+            pair = f"{one}/{other}"
+            found.append(Control(f"{pair} {people}", pair, premises, hypotheses, templates()))
     size = min(GROUP_CONTROLS, len(found))
     return [found[k] for k in sorted(np.random.default_rng(0).choice(len(found), size=size, replace=False))]
 
@@ -95,5 +98,6 @@ def _objects() -> list[Control]:
             against = others[(k + shift) % len(others)]
             premises = ((OPEN, word), (OPEN, against), (OPEN, OPEN_OBJECT))
             own = tuple(Template(verb, word) for verb in verbs)
-            found.append(Control(f"{word}/{against}", premises, ((OPEN, kind), (OPEN, other)), own, True))
+            pair = f"{word}/{against}"
+            found.append(Control(pair, pair, premises, ((OPEN, kind), (OPEN, other)), own, True))
     return found
