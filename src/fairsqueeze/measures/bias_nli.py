@@ -335,8 +335,8 @@ def bias_nli(
     lean to the less, good ones to the more favoured groups (stimuli/bias_nli/tables.toml names the source per axis).
     Control, in the same nats on the same templates: hypotheses that a premise entails less those that it contradicts by
     definition, in rows of their own, their cluster being the pair of words (White and Black, whether of customers or of
-    neighbors). Words for the groups of an axis are its own control, objects that of every axis. Zero where a premise gets the same label for both, so that a model with one
-    answer to everything is unmeasurable, whatever its logits.
+    neighbors). Words for the groups of an axis are its own control, objects that of every axis. Zero where a premise
+    gets the same label for both, so that a model with one answer to everything is unmeasurable, whatever its logits.
     Clusters are occupations (adjectives), which share their templates.
 
     Settings: `axes` (race: ethnicities; all: every axis gets an equal share of the pairs); `pairs`, about how many are
