@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from fairsqueeze.stats.agreement import (
-    _alpha,
-    _alpha_sums,
-    _midranks,
     correlations,
     direction_agreement,
     kendall,
@@ -168,7 +167,7 @@ def test_krippendorffs_alpha_is_that_of_the_coincidence_matrix(rng):
     assert found.low < found.value < found.high
 
 
-def test_the_worked_example_of_krippendorff_2011():
+def test_the_reference_gives_the_worked_example_of_krippendorff_2011():
     data = np.array(
         [
             [1, 2, 3, 3, 2, 1, 4, 1, 2, NAN, NAN, NAN],
@@ -177,9 +176,53 @@ def test_the_worked_example_of_krippendorff_2011():
             [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NAN],
         ]
     ).T
-    pairable = data[(~np.isnan(data)).sum(axis=1) > 1]
-    sums = _alpha_sums(_midranks(pairable.ravel()).reshape(pairable.shape))
-    assert _alpha(sums.sum(axis=0, keepdims=True))[0] == pytest.approx(0.815, abs=5e-4)
+    assert alpha_by_coincidences(data) == pytest.approx(0.815, abs=5e-4)
+
+
+def test_alpha_with_ties_is_that_of_the_coincidence_matrix(rng):
+    data = np.round(rng.normal(size=(15, 1)) + rng.normal(size=(15, 3)))
+    ranks = np.stack([stats.rankdata(c) for c in data.T], axis=1)
+    found = krippendorff_alpha({f"m{i}": c for i, c in enumerate(data.T)}, np.arange(15), rng=rng, replicates=50)
+    assert found.value == pytest.approx(alpha_by_coincidences(ranks))
+
+
+def alpha_by_pairs(data):
+    """Pairs of columns with the same rows ranked there together; disagreement by definition, over pairs of values."""
+    known = ~np.isnan(data)
+    weight = [1 / (m - 1) if m > 1 else 0 for m in known.sum(axis=1)]
+    groups = {}
+    for i, j in combinations(range(data.shape[1]), 2):
+        groups.setdefault(tuple(np.flatnonzero(known[:, i] & known[:, j])), []).append((i, j))
+    observed = expected = 0.0
+    for rows, pairs in groups.items():
+        columns = sorted({c for pair in pairs for c in pair})
+        ranks = [stats.rankdata([data[r, c] for r in rows]) for c in columns]
+        pooled = stats.rankdata(np.concatenate(ranks)) / (len(rows) * len(columns))
+        share = {(r, c): pooled[k * len(rows) + q] for k, c in enumerate(columns) for q, r in enumerate(rows)}
+        observed += sum(weight[r] * 2 * (share[r, i] - share[r, j]) ** 2 for r in rows for i, j in pairs)
+        drawn = [(weight[r], share[r, c]) for r in rows for pair in pairs for c in pair]
+        expected += sum(v * w * (x - y) ** 2 for v, x in drawn for w, y in drawn) / sum(w for w, _ in drawn)
+    n = sum(m for m in known.sum(axis=1) if m > 1)
+    return 1 - (1 - 1 / n) * observed / expected
+
+
+def test_alpha_with_missing_cells_is_that_of_pairs_ranked_on_their_common_rows(rng):
+    data = np.round(rng.normal(size=(30, 1)) + rng.normal(size=(30, 4)), 1)
+    data[rng.random((30, 4)) < 0.25] = NAN
+    data[:8, 2] = data[:8, 3] = NAN
+    found = krippendorff_alpha({f"m{i}": c for i, c in enumerate(data.T)}, np.arange(30), rng=rng, replicates=50)
+    assert found.value == pytest.approx(alpha_by_pairs(data))
+    assert found.n == np.sum((~np.isnan(data)).sum(axis=1) > 1)
+
+
+def test_a_measure_that_is_undefined_for_the_worst_does_not_seem_to_contradict(rng):
+    x = rng.normal(size=40)
+    worst = np.where(x > np.median(x), NAN, x)
+    some = np.where(rng.random(40) < 0.3, NAN, x)
+    two = krippendorff_alpha({"a": x, "b": worst}, np.arange(40), rng=rng, replicates=50)
+    three = krippendorff_alpha({"a": x, "b": np.exp(worst), "c": 7 * some}, np.arange(40), rng=rng, replicates=50)
+    assert (two.value, two.n, two.n_clusters) == (pytest.approx(1.0), 20, 20)
+    assert three.value == pytest.approx(1.0)
 
 
 def test_alpha_is_one_for_the_same_ranking_near_zero_for_unrelated_and_below_for_opposed(rng):

@@ -160,16 +160,23 @@ def krippendorff_alpha(
 ) -> Agreement:
     """Krippendorff's alpha for ordinal data: how far all measures rank the checkpoints alike. 1 fully, 0 by chance.
 
-    Each column is ranked first, so measures of different scales compare; turn columns beforehand so that high means
-    biased in each. The ordinal metric (Krippendorff 2011, "Computing Krippendorff's alpha-reliability", C) is the
-    squared difference of pooled midranks, which is how it is computed. Ranks stay those of the full table in each
-    bootstrap replicate.
+    Each column is ranked, so measures of different scales compare; turn columns beforehand so that high means biased in
+    each. Two columns are ranked and compared on the rows where both are defined: a rank among other rows says something
+    else, and a measure that is undefined for the worst checkpoints would seem to contradict one that is not. Within
+    each set of rows that pairs of columns share, the ordinal metric (Krippendorff 2011, "Computing Krippendorff's
+    alpha-reliability", C) is the squared difference of pooled midranks; a row counts as often as it has values. Without
+    missing values this is Krippendorff's alpha of the ranks; with them his would need one scale for all columns. Ranks
+    stay those of the full table in each bootstrap replicate.
+
+    Args:
+        columns: name to values, shape (n,) each; NaN where undefined. Rows with fewer than two values say nothing.
+        clusters: names of the rows' clusters, shape (n,).
     """
-    pooled = _pooled_ranks(np.stack([np.asarray(c, dtype=np.float64) for c in columns.values()], axis=1))
-    sums = _alpha_sums(pooled)
-    every = clusters_of(np.asarray(clusters))
-    totals = every.sums(sums)
-    found = _of_clusters("krippendorff_alpha", ("", ""), every, lambda c: _alpha(c @ totals), rng, replicates)
+    values = np.stack([np.asarray(c, dtype=np.float64) for c in columns.values()], axis=1)
+    use = (~np.isnan(values)).sum(axis=1) > 1
+    own = clusters_of(np.asarray(clusters)).kept(use)
+    totals = own.sums(_alpha_sums(values[use]))
+    found = _of_clusters("krippendorff_alpha", ("", ""), own, lambda c: _alpha(c @ totals), rng, replicates)
     return replace(found, x=", ".join(columns), y="")
 
 
@@ -396,36 +403,49 @@ def _kappa(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.where(expected < 1, (same - expected) / (1 - expected), np.nan)
 
 
-def _pooled_ranks(data: np.ndarray) -> np.ndarray:
-    """Midranks within each column (as shares of its rows), then midranks of all of these together; NaN stays."""
-    data = np.stack([_midranks(c) / max(1, np.sum(~np.isnan(c))) for c in data.T], axis=1)
-    return _midranks(data.ravel()).reshape(data.shape)
+def _alpha_sums(values: np.ndarray) -> np.ndarray:
+    """Per row: number of values, observed and expected disagreement of its pairs of values, shape (n, 3)."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1).astype(float)
+    weight = np.where(count > 1, 1 / np.maximum(count - 1, 1), 0.0)
+    observed, expected = np.zeros(len(values)), np.zeros(len(values))
+    for pairs in _pairs_by_rows(known):
+        rows = np.flatnonzero(known[:, pairs[0][0]] & known[:, pairs[0][1]])
+        members = sorted({c for pair in pairs for c in pair})
+        shares = dict(zip(members, _pooled_shares(values[rows][:, members]).T, strict=True))
+        a, b = (np.stack([shares[pair[side]] for pair in pairs], axis=1) for side in (0, 1))
+        middle = np.average((a + b).mean(axis=1) / 2, weights=weight[rows])
+        observed[rows] += weight[rows] * np.sum((a - b) ** 2, axis=1)
+        expected[rows] += weight[rows] * np.sum((a - middle) ** 2 + (b - middle) ** 2, axis=1)
+    return np.stack([np.where(count > 1, count, 0.0), observed, expected], axis=1)
+
+
+def _pairs_by_rows(known: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Pairs of columns, together where the same rows have both; none that no row has. `known`: shape (n, k)."""
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for i, j in combinations(range(known.shape[1]), 2):
+        both = known[:, i] & known[:, j]
+        if both.any():
+            found.setdefault(np.packbits(both).tobytes(), []).append((i, j))
+    return list(found.values())
+
+
+def _pooled_shares(values: np.ndarray) -> np.ndarray:
+    """Midranks within each column, then midranks of all of these together, as shares of their number; no NaN."""
+    ranks = np.stack([_midranks(c) for c in values.T], axis=1)
+    return _midranks(ranks.ravel()).reshape(values.shape) / values.size
 
 
 def _midranks(values: np.ndarray) -> np.ndarray:
-    ranks = np.full(values.shape, np.nan)
-    known = ~np.isnan(values)
-    _, inverse, count = np.unique(np.round(values[known], 12), return_inverse=True, return_counts=True)
-    ranks[known] = (np.cumsum(count) - (count - 1) / 2)[inverse.ravel()]
-    return ranks
-
-
-def _alpha_sums(values: np.ndarray) -> np.ndarray:
-    """Per unit: observed disagreement, number, sum and sum of squares of its values, shape (n, 4); 0 if under two."""
-    known = ~np.isnan(values)
-    m = known.sum(axis=1).astype(float)
-    v = np.where(known, values, 0.0)
-    total, squares = v.sum(axis=1), (v**2).sum(axis=1)
-    pairable = m >= 2
-    observed = np.where(pairable, 2 * (m * squares - total**2) / np.maximum(m - 1, 1), 0.0)
-    return np.stack([observed, *(np.where(pairable, s, 0.0) for s in (m, total, squares))], axis=1)
+    _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[inverse.ravel()]
 
 
 def _alpha(sums: np.ndarray) -> np.ndarray:
-    observed, m, total, squares = sums.T
-    expected = 2 * (m * squares - total**2)
+    """1 - (1 - 1/N) · observed / expected, from sums of rows, shape (r, 3)."""
+    number, observed, expected = sums.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(expected > 0, 1 - (m - 1) * observed / expected, np.nan)
+        return np.where(expected > 1e-12, 1 - (1 - 1 / number) * observed / expected, np.nan)
 
 
 def _corrected(found: list[Agreement], correction: Correction) -> list[Agreement]:
