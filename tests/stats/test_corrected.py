@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from fairsqueeze.stats.corrected import corrected_bias, fieller, mean_columns, ratios, verdict_of
+from fairsqueeze.stats.bootstrap import clusters_of, resample
+from fairsqueeze.stats.corrected import corrected_bias, fieller, judge, mean_columns, ratios, verdict_of
 from fairsqueeze.stats.interval import Interval
 from fairsqueeze.stats.response_models import ResponseModel, forgetful, guessed, heated, noisy, swapped
 
@@ -156,6 +159,47 @@ def test_one_cluster_is_unmeasurable():
     found = corrected_bias(np.ones(40), np.ones(40), np.zeros(40), rng=np.random.default_rng(0))
     assert found.status == "unmeasurable"
     assert "one cluster" in found.reason
+
+
+def test_the_test_of_the_control_is_the_same_for_every_seed_and_number_of_replicates():
+    scores = ResponseModel(clusters=12, competence=0.6).draw(np.random.default_rng(0))
+    lows = {corrected(scores, seed, replicates=r).competence_low for seed in range(3) for r in (300, 2000)}
+    assert len(lows) == 1
+
+
+@pytest.mark.parametrize(("holding", "clusters"), [(4, 30), (5, 100)])
+def test_clusters_without_a_control_do_not_make_a_random_model_measurable(holding, clusters):
+    model = ResponseModel(bias=0.0, competence=0.0, clusters=clusters)
+    passed = 0
+    for seed in range(600):
+        scores = model.draw(np.random.default_rng([seed, 5]))
+        few = replace(scores, control=np.where(scores.cluster < holding, scores.control, np.nan))
+        passed += corrected(few, seed, replicates=50).status == "ok"
+    assert passed <= 9  # .5 % of 600 is 3; more than 9 has a probability of .1 %
+
+
+def test_a_model_right_about_every_control_is_measurable_by_signs_where_clusters_suffice():
+    preference = np.sign(np.random.default_rng(0).normal(0.3, 1, 40))
+    for clusters, status in ((40, "ok"), (5, "unmeasurable")):
+        columns, own = mean_columns(preference, np.ones(40)), clusters_of(np.arange(40) % clusters)
+        sums = own.sums(columns)
+        drawn = resample(own, lambda counts, sums=sums: counts @ sums, 500, np.random.default_rng(0))
+        left_out = sums.sum(axis=0) - sums
+        found = judge(sums.sum(axis=0), drawn, left_out, own, counted=(40, 40), signs=True)
+        assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("holding", "clusters", "reason"),
+    [(1, 20, "only one of 20 clusters has a control"), (1, 2, "only one of 2 clusters has a control")],
+)
+def test_one_cluster_with_a_control_among_several_is_called_that(holding, clusters, reason):
+    rng = np.random.default_rng(0)
+    cluster = np.arange(100) % clusters
+    control = np.where(cluster < holding, rng.normal(1, 1, 100), np.nan)
+    found = corrected_bias(rng.normal(0, 1, 100), control, cluster, rng=rng)
+    assert (found.status, found.low) == ("unmeasurable", None)
+    assert reason in found.reason
 
 
 def test_order_of_rows_does_not_matter_to_the_last_bit():

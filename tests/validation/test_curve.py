@@ -42,12 +42,13 @@ def test_a_share_is_rewarded_and_corrected_bias_is_not_until_it_is_unmeasurable(
     assert (reward.n, corrected.n) == (3, 2)
 
 
-def test_levels_are_paired_so_equal_records_earn_nothing_for_certain(answered, options):
+def test_scaled_scores_lose_no_competence_so_there_is_nothing_to_earn(answered, options):
     asked = answered((1.0, 0.0, -2.0), spread=0.7)
     frame = asked.frame()
     hot = {**frame, "control": frame["control"] / 2}
     found = curve_of([frame, hot], (0.0, 1.0), options, seed=0, replicates=200)
-    assert (found.rewards["share"].value, found.rewards["share"].low, found.rewards["share"].high) == (0.0, 0.0, 0.0)
+    assert (found.rewards["share"].value, found.rewards["share"].low) == (None, None)
+    assert found.rewards["share"].reason == "no competence was lost"
 
 
 def test_a_parent_without_competence_has_no_reward_and_says_why(answered, options):

@@ -7,10 +7,11 @@ content, a change of temperature) leaves the ratio where it was; docs/theory-sim
 
 **The rule of the unmeasurable.** A ratio over a competence that may be 0 says nothing. So the answer is
 *unmeasurable*, with null value and bounds, unless the `CONTROL_LEVEL` (99 %) interval of mean(control) lies above 0: a
-one-sided test at .5 %. It is also unmeasurable where that interval does not exist (one cluster), or where the ratio's
-own interval has an infinite bound. A random or constant model fails the test; the few that pass by luck (nominally one
-in two hundred, up to 1.1 % in simulation) have a control within about three standard errors of 0, so the interval of
-their ratio is about as wide as ±1 and can't be called fair.
+one-sided test at .5 % (`shown_competence`), whose answer depends on neither seed nor number of replicates. It is also
+unmeasurable where that interval does not exist (one cluster with a control, or no spread between them), or where the
+ratio's own does not or has an infinite bound. A random or constant model fails the test; the few that pass by luck
+(nominally one in two hundred, see docs/theory-simulation.md) have a control within about three standard errors of 0, so
+the interval of their ratio is about as wide as ±1 and can't be called fair.
 
 **Verdicts.** "biased": the interval excludes 0. "fair": it includes 0 and lies within ±`FAIR_MARGIN` (.05: one
 twentieth of the competence shown). "inconclusive": neither, the evidence does not reach. "unmeasurable": as above.
@@ -27,6 +28,7 @@ from scipy.special import ndtri, stdtrit
 
 from fairsqueeze.stats.bootstrap import Clusters, clusters_of, resample
 from fairsqueeze.stats.interval import NO_INTERVAL, Interval, Method, interval_of
+from fairsqueeze.stats.shown_competence import lower_bound
 
 CONTROL_LEVEL = 0.99
 """Level of the two-sided interval of mean(control) that must lie above 0."""
@@ -153,6 +155,7 @@ def judge(
     *,
     counted: tuple[int, int],
     form: Form = "ratio",
+    signs: bool = False,
     level: float = 0.95,
     method: Method = "percentile",
 ) -> Corrected:
@@ -164,19 +167,23 @@ def judge(
         left_out: with one cluster left out, shape (C, 4).
         clusters: what was resampled.
         counted: rows with a preference, rows with a control.
+        signs: the sums are of signs, so that controls which are all +1 are a share of 1 and not a lack of spread.
     """
     competence = float(means(sums)[1])
-    tested = interval_of(
-        competence, means(replicates)[1], clusters, level=CONTROL_LEVEL, left_out=means(left_out)[1], method=method
-    )
+    each = sums - left_out
+    each[np.abs(each) <= 1e-12 * np.abs(sums)] = 0.0  # what rounding leaves of a cluster that holds nothing
+    clusters = clusters.resting_on(each[:, 1], each[:, 3])
+    competence_low = lower_bound(each[:, 2], each[:, 3], level=CONTROL_LEVEL, signs=signs)
     value = float(ratios(sums, form))
-    reason = _why_unmeasurable(value, tested, counted)
+    reason = _why_unmeasurable(value, (competence, competence_low), counted, each)
     found = NO_INTERVAL
     if not reason:
         found = interval_of(
             value, ratios(replicates, form), clusters, level=level, left_out=ratios(left_out, form), method=method
         )
-        if found.low is None or found.high is None or not math.isfinite(found.low - found.high):
+        if not found.exists:
+            reason = _why_no_interval(clusters, each)
+        elif not math.isfinite(found.low - found.high):  # type: ignore[operator]
             reason = "the interval of the ratio has no finite bounds"
     return Corrected(
         value=None if reason else value,
@@ -185,7 +192,7 @@ def judge(
         status="unmeasurable" if reason else "ok",
         verdict="unmeasurable" if reason else verdict_of(found),
         competence=competence if math.isfinite(competence) else None,
-        competence_low=tested.low,
+        competence_low=competence_low,
         n=counted[0],
         n_control=counted[1],
         n_clusters=clusters.count,
@@ -247,13 +254,37 @@ def _z(mean_sign: np.ndarray, n: np.ndarray) -> np.ndarray:
     return ndtri(((mean_sign + 1) / 2 * n + 0.5) / (n + 1))
 
 
-def _why_unmeasurable(value: float, control: Interval, counted: tuple[int, int]) -> str:
+def _why_unmeasurable(
+    value: float, control: tuple[float, float | None], counted: tuple[int, int], each: np.ndarray
+) -> str:
+    """Why a form can't be measured whatever its interval, '' if it can.
+
+    Args:
+        control: its mean and the lower bound of it.
+        each: sums of `mean_columns` by cluster, shape (C, 4).
+    """
+    competence, competence_low = control
     if counted[0] == 0:
         return "no row has a preference"
     if counted[1] == 0:
         return "no row has a control"
-    if control.low is None:
-        return "one cluster: nothing shows how the control varies"
-    if control.low <= 0:
+    if competence_low is None and not competence <= 0:
+        return _varies_in_none(each[:, 3], "a control", "the control")
+    if competence_low is None or competence_low <= 0:
         return f"the {CONTROL_LEVEL:.0%} interval of mean(control) reaches 0: no competence is shown"
     return "" if math.isfinite(value) else "the ratio is not finite"
+
+
+def _why_no_interval(clusters: Clusters, each: np.ndarray) -> str:
+    if clusters.fewest < 2:
+        return _varies_in_none(each[:, 1], "a preference", "it")
+    return "the ratio is the same, or undefined, whichever clusters are drawn: nothing shows how it varies"
+
+
+def _varies_in_none(weight: np.ndarray, holds: str, subject: str) -> str:
+    """What to say where no interval exists: of one cluster, of one among several that has what counts, of no spread."""
+    if len(weight) == 1:
+        return f"one cluster: nothing shows how {subject} varies"
+    if np.sum(weight > 0) < 2:
+        return f"only one of {len(weight)} clusters has {holds}: nothing shows how {subject} varies"
+    return f"{subject} is the same in all clusters: nothing shows how it varies"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from fairsqueeze.registry import Frame, Measure
-from fairsqueeze.stats.bootstrap import jackknife, resample
+from fairsqueeze.stats.bootstrap import Clusters, jackknife, resample
 from fairsqueeze.stats.corrected import fieller_of_sums, judge, means, ratios, verdict_of
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import CorrectedForm, forms_of
-from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of, needs_jackknife
+from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of
 from fairsqueeze.stats.pooling import MIN_AXES, Pooled, error_of, partial_pooling
 
 POOLED = ("corrected_bias", "corrected_bias.prior")
@@ -156,12 +156,12 @@ class Resampled:
         values = figures.values
         drawn = resample(figures.clusters, figures.evaluate, replicates, rng)
         left_out = figures.left_out_sums()
-        if needs_jackknife(figures.clusters, "percentile"):
+        if figures.needs_jackknife:
             left_out = jackknife(figures.clusters, figures.evaluate)
         return cls(figures, values, drawn, left_out, level)
 
-    def interval(self, value: float, drawn: np.ndarray, left_out: np.ndarray) -> Interval:
-        return interval_of(value, drawn, self.figures.clusters, level=self.level, left_out=left_out)
+    def interval(self, value: float, drawn: np.ndarray, left_out: np.ndarray, clusters: Clusters) -> Interval:
+        return interval_of(value, drawn, clusters, level=self.level, left_out=left_out)
 
     def estimate(self, statistic: str, value: float, interval: Interval, **fields: Any) -> Estimate:
         return Estimate(
@@ -184,7 +184,9 @@ def _published(drawn: Resampled, index: int, rng: np.random.Generator) -> Estima
     value = float(drawn.values[index])
     interval = NO_INTERVAL
     if statistic.resample:
-        interval = drawn.interval(value, drawn.drawn[:, index], drawn.left_out[:, index]).clipped(*statistic.range)
+        clusters = drawn.figures.published_clusters(index)
+        interval = drawn.interval(value, drawn.drawn[:, index], drawn.left_out[:, index], clusters)
+        interval = interval.clipped(*statistic.range)
     chance = statistic.chance
     if callable(chance):
         chance = float(chance(published.frame, rng)) if len(published.rows) else None
@@ -208,7 +210,7 @@ def _preference(drawn: Resampled) -> list[Estimate]:
     value, replicates, left_out = (
         means(drawn.figures.preference_sums(c))[0] for c in (drawn.values, drawn.drawn, drawn.left_out)
     )
-    interval = drawn.interval(float(value), replicates, left_out)
+    interval = drawn.interval(float(value), replicates, left_out, drawn.figures.preference_clusters())
     fields = {"n": n, "n_undefined": undefined, "ideal": 0.0, "chance": 0.0, "constant": 0.0}
     return [drawn.estimate("preference", float(value), interval, **fields)]
 
@@ -222,11 +224,18 @@ def _form(drawn: Resampled, index: int, form: CorrectedForm) -> list[Estimate]:
     found = []
     if form.competence is not None:
         value = float(means(sums)[1])
-        interval = drawn.interval(value, means(replicates)[1], means(left_out)[1])
+        interval = drawn.interval(value, means(replicates)[1], means(left_out)[1], figures.competence_clusters(index))
         fields = {"n": n_control, "n_undefined": control_undefined, "ideal": None, "chance": 0.0, "constant": 0.0}
         found.append(drawn.estimate(form.competence, value, interval, **fields))
     corrected = judge(
-        sums, replicates, left_out, figures.clusters, counted=(n, n_control), form=form.form, level=drawn.level
+        sums,
+        replicates,
+        left_out,
+        figures.clusters,
+        counted=(n, n_control),
+        form=form.form,
+        signs=form.signs,
+        level=drawn.level,
     )
     estimate = Estimate(
         figures.declared.name,
@@ -252,7 +261,7 @@ def _checked(estimate: Estimate, drawn: Resampled, index: int) -> Estimate:
     """The estimate of a ratio of means with its BCa and its Fieller interval beside it."""
     if estimate.value is None:
         return estimate
-    clusters = drawn.figures.clusters
+    clusters = drawn.figures.form_clusters(index)
     sums = [drawn.figures.form_sums(index, c) for c in (drawn.values, drawn.drawn, drawn.left_out)]
     value, replicates, left_out = (ratios(s) for s in sums)
     bca = interval_of(float(value), replicates, clusters, level=drawn.level, left_out=left_out, method="bca")

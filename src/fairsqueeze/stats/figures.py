@@ -16,6 +16,7 @@ from fairsqueeze.registry import Frame, Measure, Statistic
 from fairsqueeze.stats.bootstrap import Clusters, clusters_of
 from fairsqueeze.stats.corrected import mean_columns
 from fairsqueeze.stats.forms import CorrectedForm, form_columns
+from fairsqueeze.stats.interval import needs_jackknife
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,31 @@ class Figures:
     def cluster_sums(self, index: int) -> np.ndarray:
         """The four sums of the corrected form `index` within each cluster, shape (C, 4)."""
         return self._sums[:, 4 * (index + 1) :][:, :4]
+
+    def published_clusters(self, index: int) -> Clusters:
+        """The clusters, resting on those with rows that count for the published statistic `index`."""
+        rows = self.published[index].rows
+        return self.clusters.resting_on(np.bincount(self.clusters.codes[rows], minlength=self.clusters.count))
+
+    def preference_clusters(self) -> Clusters:
+        """The clusters, resting on those with a raw preference."""
+        return self.clusters.resting_on(self._sums[:, 1])
+
+    def form_clusters(self, index: int) -> Clusters:
+        """The clusters, resting on those with a preference and on those with a control of the form `index`."""
+        sums = self.cluster_sums(index)
+        return self.clusters.resting_on(sums[:, 1], sums[:, 3])
+
+    def competence_clusters(self, index: int) -> Clusters:
+        """The clusters, resting on those with a control of the form `index`."""
+        return self.clusters.resting_on(self.cluster_sums(index)[:, 3])
+
+    @property
+    def needs_jackknife(self) -> bool:
+        """Whether any figure needs values with one cluster left out; those of sums are `left_out_sums`."""
+        published = [self.published_clusters(index) for index in range(len(self.published))]
+        forms = [self.form_clusters(index) for index in range(len(self.forms))]
+        return any(needs_jackknife(clusters, "percentile") for clusters in [self.clusters, *published, *forms])
 
     def preference_sums(self, columns: np.ndarray) -> np.ndarray:
         """The four sums (`corrected.mean_columns`) of the raw preference, shape (..., 4)."""

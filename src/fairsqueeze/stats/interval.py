@@ -136,6 +136,11 @@ def p_value(
     return float(2 * stdtr(fewest - 1, ndtri(tail) * math.sqrt((fewest - 1) / fewest)))
 
 
+def has_no_spread(spread: float, value: float) -> bool:
+    """Whether a spread is 0 but for rounding, which tells nothing of how the figure varies."""
+    return spread <= 1e-10 * max(abs(value), 1e-300)
+
+
 def jackknife_se(left_out: np.ndarray, clusters: Clusters) -> float:
     """Jackknife standard error over clusters; strata add up their own. NaN if any value is not finite."""
     if not np.all(np.isfinite(left_out)):

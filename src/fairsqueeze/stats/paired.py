@@ -27,13 +27,13 @@ import numpy as np
 from scipy.special import ndtri
 
 from fairsqueeze.registry import Frame, Measure
-from fairsqueeze.stats.bootstrap import jackknife, resample
+from fairsqueeze.stats.bootstrap import Clusters, jackknife, resample
 from fairsqueeze.stats.corrected import judge, means, ratios
 from fairsqueeze.stats.estimate import finite, generator
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.flips import Flips, flips_of
 from fairsqueeze.stats.forms import forms_of
-from fairsqueeze.stats.interval import Interval, interval_of, needs_jackknife, p_value
+from fairsqueeze.stats.interval import Interval, interval_of, p_value
 from fairsqueeze.stats.multiplicity import Correction, adjusted
 from fairsqueeze.stats.pairing import paired_frames
 
@@ -146,8 +146,8 @@ class _Both:
         values = evaluate(np.ones((1, clusters.count)))[0]
         k = len(values) // 2
         drawn = resample(clusters, evaluate, replicates, rng)
-        left_out = np.full((clusters.count, 2 * k), math.nan)
-        if needs_jackknife(clusters, "percentile"):
+        left_out = np.concatenate([side.left_out_sums() for side in sides], axis=1)
+        if any(side.needs_jackknife for side in sides):
             left_out = jackknife(clusters, evaluate)
         ones, replicated, jackknifed = ((c[..., :k], c[..., k:]) for c in (values, drawn, left_out))
         return cls(sides, ones, replicated, jackknifed, level, n_unpaired)
@@ -157,7 +157,8 @@ class _Both:
         for index, published in enumerate(self.sides[0].published):
             statistic = published.statistic
             if statistic.resample:
-                tested = self._test(statistic.name, _column(index), statistic.ideal, statistic.better)
+                rests = self.sides[0].published_clusters(index)
+                tested = self._test(statistic.name, _column(index), rests, statistic.ideal, statistic.better)
                 found.append(self._counted(tested, len(published.rows), published.n_undefined, self._flips(index)))
         return found
 
@@ -165,7 +166,13 @@ class _Both:
         n, undefined = self.sides[0].counted("preference", numerator=True)
         if not n:
             return []
-        tested = self._test("preference", lambda c: means(self.sides[0].preference_sums(c))[0], 0.0, None)
+        tested = self._test(
+            "preference",
+            lambda c: means(self.sides[0].preference_sums(c))[0],
+            self.sides[0].preference_clusters(),
+            0.0,
+            None,
+        )
         return [self._counted(tested, n, undefined, self._flips_of("preference"))]
 
     def forms(self) -> list[_Tested]:
@@ -174,9 +181,13 @@ class _Both:
             n, undefined = self.sides[0].counted(form.columns[0], numerator=True)
             n_control, lost = self.sides[0].counted(form.columns[1], numerator=False)
             if form.competence is not None:
-                tested = self._test(form.competence, self._reads(index, lambda sums: means(sums)[1]), None, "higher")
+                rests = self.sides[0].competence_clusters(index)
+                shown = self._reads(index, lambda sums: means(sums)[1])
+                tested = self._test(form.competence, shown, rests, None, "higher")
                 found.append(self._counted(tested, n_control, lost, None))
-            tested = self._test(form.statistic, self._reads(index, partial(ratios, form=form.form)), 0.0, None)
+            rests = self.sides[0].form_clusters(index)
+            figure = self._reads(index, partial(ratios, form=form.form))
+            tested = self._test(form.statistic, figure, rests, 0.0, None)
             reasons = self._unmeasurable(index, (n, n_control))
             if reasons:
                 tested = _unmeasurable(tested, reasons)
@@ -191,10 +202,14 @@ class _Both:
         return self.sides[0].form_sums(index, columns)
 
     def _test(
-        self, statistic: str, column: Callable[[np.ndarray], np.ndarray], ideal: float | None, better: str | None
+        self,
+        statistic: str,
+        column: Callable[[np.ndarray], np.ndarray],
+        clusters: Clusters,
+        ideal: float | None,
+        better: str | None,
     ) -> _Tested:
         """Difference, interval and p-values of one statistic; `column` reads it from the columns of one side."""
-        clusters = self.sides[0].clusters
         base, other = (float(column(v)) for v in self.values)
         drawn, left_out = (tuple(column(c) for c in part) for part in (self.drawn, self.left_out))
         with np.errstate(invalid="ignore"):
@@ -235,8 +250,9 @@ class _Both:
             ("base", "other"), self.sides, self.values, self.drawn, self.left_out, strict=True
         ):
             sums, drawn, left_out = (self._sums(index, c) for c in columns)
-            form = side.forms[index].form
-            judged = judge(sums, drawn, left_out, side.clusters, counted=counted, form=form, level=self.level)
+            form = side.forms[index]
+            options: dict[str, Any] = {"form": form.form, "signs": form.signs, "level": self.level}
+            judged = judge(sums, drawn, left_out, side.clusters, counted=counted, **options)
             if judged.reason:
                 found.append(f"{name}: {judged.reason}")
         return "; ".join(found)

@@ -164,8 +164,8 @@ def _said(
         "ratio, percentile": lambda: plain,
         "ratio, BCa": lambda: plain if few else judged(0, method="bca"),
         "length-weighted ratio": lambda: judged(4),
-        "guessing": lambda: judged(8),
-        "signal detection": lambda: judged(8, form="signal_detection"),
+        "guessing": lambda: judged(8, signs=True),
+        "signal detection": lambda: judged(8, form="signal_detection", signs=True),
     }
     found = {name: _numbers(each[name]()) for name in estimators if name in each}
     if "ratio, Fieller" in estimators and plain.status == "ok":
