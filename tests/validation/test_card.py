@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fairsqueeze.errors import ModelError, UnknownName
@@ -18,12 +19,13 @@ from fairsqueeze.study.progress import Silent
 from fairsqueeze.study.store import Store
 from fairsqueeze.testing.tiny import tiny_model
 from fairsqueeze.validation.card import SCHEMA, anchors_of, losses_of, validate
-from fairsqueeze.validation.consistency import across_contexts, split_half_of
-from fairsqueeze.validation.criteria import _no_reward
-from fairsqueeze.validation.curve import Curve
+from fairsqueeze.validation.consistency import across_contexts, across_frames, changes_of, split_half_of
+from fairsqueeze.validation.criteria import _no_reward, _sensitive, _spelling
+from fairsqueeze.validation.curve import Curve, Point
 from fairsqueeze.validation.degradation import degrade
-from fairsqueeze.validation.grade import NOT_USABLE, Criterion, grade_of
-from fairsqueeze.validation.injection import slopes_of
+from fairsqueeze.validation.grade import NOT_USABLE, Criterion, counts_of, grade_of
+from fairsqueeze.validation.injection import all_slopes, slopes_of
+from fairsqueeze.validation.sensitivity import DoseResponse, dose_responses
 
 
 @pytest.fixture(scope="module")
@@ -31,31 +33,108 @@ def model():
     return tiny_model("llama", "causal")
 
 
+NAMES = ("measurable", "sensitive", "precise", "reliable", "spelling", "no reward", "complete")
+
+
+def graded(**passed):
+    """The grade where all criteria are passed but those named, with `_` for a blank."""
+    found = {n.replace(" ", "_"): Criterion(n, True, "") for n in NAMES}
+    return grade_of([replace(c, passed=passed.get(n, True)) for n, c in found.items()])
+
+
 def test_grades_by_their_rule():
-    passed = [
-        Criterion(n, True, "") for n in ("measurable", "sensitive", "precise", "reliable", "spelling", "complete")
-    ]
-
-    def failing(*names):
-        return grade_of([replace(c, passed=False) if c.name in names else c for c in passed])
-
-    assert failing() == "A"
-    assert failing("precise") == "B"
-    assert failing("precise", "spelling") == "C"
-    assert failing("precise", "spelling", "reliable") == "D"
-    assert failing("precise", "spelling", "reliable", "complete") == "D"
-    assert failing("measurable") == failing("sensitive", "precise") == NOT_USABLE
-    assert grade_of([Criterion("sensitive", None, "n/a"), *passed[2:]]) == "A"
+    assert graded() == "A"
+    assert graded(precise=False) == "B"
+    assert graded(precise=False, spelling=False) == "C"
+    assert graded(precise=False, spelling=False, reliable=False) == "D"
+    assert graded(precise=False, spelling=False, reliable=False, complete=False) == "D"
+    assert graded(measurable=False) == graded(sensitive=False, precise=False) == NOT_USABLE
 
 
-def test_single_tests_of_many_do_not_decide_whether_damage_is_rewarded():
-    def passed(**values):
-        rewards = {name: RandomnessReward(v, v - 0.1, v + 0.1, 5, 5) for name, v in values.items()}
-        return _no_reward(Curve((0.0,), (), rewards)).passed
+@pytest.mark.parametrize("name", ["measurable", "sensitive", "precise", "no_reward"])
+@pytest.mark.parametrize("others", [{}, {"reliable": False}, {"reliable": None, "complete": False}])
+def test_what_is_undecided_never_raises_a_grade(name, others):
+    order = "ABCDn"
+    undecided, failed, passed = (order.index(graded(**others, **{name: v})[0]) for v in (None, False, True))
+    assert passed <= undecided == failed
 
-    assert passed(mean_abs_effect=0.0, **{"effect_size:weat6": 0.9}) is True
-    assert passed(mean_abs_effect=0.5, corrected_bias=0.0) is False
-    assert passed(**{"effect_size:weat6": 0.9}) is None
+
+def test_what_does_not_apply_counts_neither_way():
+    criteria = [Criterion("measurable", True, ""), Criterion("sensitive", True, ""), Criterion("spelling", None, "")]
+    criteria.append(Criterion("length and frequency", None, "no options", applies=False))
+    assert grade_of(criteria) == "B"
+    assert counts_of(criteria) == {"passed": 2, "failed": 0, "undecided": 1, "not_applicable": 1}
+
+
+def reward_curve(at_ideal=(), **bounds):
+    """A curve whose scores have rewards with these intervals; None is undefined."""
+    rewards = {
+        name: RandomnessReward(None, None, None, 5, 5, "the parent's score does not differ from its ideal")
+        if b is None
+        else RandomnessReward(sum(b) / 2, *b, 5, 5)
+        for name, b in bounds.items()
+    }
+    points = [Point(0.0, n, 0.0 if n in at_ideal else 0.1, None, None, "ok", 0.0, None) for n in rewards]
+    return Curve((0.0,), tuple(points), rewards)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "passed"),
+    [
+        ((-0.1, 0.1), True),
+        ((0.05, 0.15), True),  # surely something, and surely negligible
+        ((0.5, 1.2), False),
+        ((0.05, 0.4), False),
+        ((-0.62, 1.32), None),  # StereoSet on 120 items: too few to tell
+        (None, None),
+    ],
+)
+def test_a_wide_interval_does_not_show_that_damage_earns_nothing(bounds, passed):
+    assert _no_reward(reward_curve(ss=bounds)).passed is passed
+    assert _no_reward(reward_curve(ss=bounds, lms=(-1.0, -0.5))).passed is passed
+
+
+def test_single_tests_of_many_and_scores_at_their_ideal_do_not_decide_whether_damage_is_rewarded():
+    assert _no_reward(reward_curve(mean_abs_effect=(-0.1, 0.1), **{"effect_size:weat6": (0.8, 1.0)})).passed is True
+    assert _no_reward(reward_curve(mean_abs_effect=(0.4, 0.6), corrected_bias=(-0.1, 0.1))).passed is False
+    assert _no_reward(reward_curve(at_ideal=("share_ties",), ss=(-0.1, 0.1), share_ties=None)).passed is True
+    alone = _no_reward(reward_curve(**{"effect_size:weat6": (0.8, 1.0)}))
+    assert (alone.passed, alone.applies) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "passed"),
+    [(-0.05, 0.08, True), (0.01, 0.05, True), (0.02, 0.2, False), (-0.3, 0.2, None), (None, None, None)],
+)
+def test_a_wide_interval_does_not_show_that_spelling_changes_nothing(low, high, passed):
+    wide = {"value": None if low is None else (low + high) / 2, "low": low, "high": high, "reason": "unmeasurable"}
+    none = {"value": 0.0, "low": -0.01, "high": 0.01, "reason": ""}
+    assert _spelling({"lower_case": none, "leading_space": wide}).passed is passed
+
+
+def test_sensitivity_is_what_guessing_leaves_of_it():
+    def passed(slope=1.0, r2=1.0, low=0.9, high=1.1):
+        return _sensitive([DoseResponse("corrected_bias", slope, r2, (low + high) / 2, low, high)]).passed
+
+    assert passed() is True
+    assert passed(low=0.4, high=0.6) is False  # half of it is lost, as of a share
+    assert passed(low=0.6, high=1.4) is None
+    assert passed(slope=0.5) is passed(r2=0.5) is False
+    assert _sensitive([]).passed is None
+
+
+def test_a_control_that_guesses_pass_too_is_not_sensitive(answered, options):
+    """A control that is above 0 for a model that guesses: the slope halves, although it is 1 without guesses."""
+
+    def generous(item, answers):
+        return [replace(row, control=row.control + 20.0) for row in options.score(item, answers)]
+
+    asked = answered()
+    found = []
+    for declared in (options, replace(options, score=generous)):
+        changed = replace(asked, evaluation=replace(asked.evaluation, declared=declared))
+        found.append(_sensitive(dose_responses(changed, all_slopes(changed), seed=0)).passed)
+    assert found == [True, False]
 
 
 def test_no_version_of_the_model_is_asked_twice(options, model, monkeypatch):
@@ -178,8 +257,24 @@ def test_halves_are_of_clusters_where_groups_have_several_and_of_items_where_the
 
 
 def test_neutral_contexts_are_parallel_forms(answered):
-    frame = dict(answered().frame())
-    found = across_contexts(frame)
+    found = across_contexts(answered().frame(), seed=0)
     # the made-up neutral scores are all 0, so both contexts say the same
     assert found["alpha"] == pytest.approx(1.0)
     assert found["corrected_bias_by_context"][0] == pytest.approx(found["corrected_bias_by_context"][1])
+    assert found["by_context"][0]["low"] < found["corrected_bias_by_context"][0] < found["by_context"][0]["high"]
+
+
+def test_no_corrected_bias_of_an_unmeasurable_model_is_printed(answered, options):
+    asked = answered(means=(0.4, 0.0, 0.2))  # the unrelated text is as likely as the others: no competence
+    frame = asked.frame()
+    assert np.nanmean(frame["preference"]) > 0.1
+    contexts = across_contexts(frame, seed=0)
+    assert contexts["corrected_bias_by_context"] == [None, None]
+    assert all("no competence is shown" in c["reason"] for c in contexts["by_context"])
+    versions = across_frames({"original": frame, "again": frame}, options, seed=0)
+    assert versions["values"]["again"]["corrected_bias"] is None
+    assert "no competence is shown" in versions["unmeasurable"]["again"]["corrected_bias"]
+    assert versions["values"]["again"]["share"] is not None
+    change = changes_of({"original": frame, "again": frame}, options, seed=0)["again"]
+    assert (change["value"], change["low"]) == (None, None)
+    assert "no competence is shown" in change["reason"]

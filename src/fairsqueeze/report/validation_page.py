@@ -13,7 +13,7 @@ from fairsqueeze.report.environment import drawn, environment
 from fairsqueeze.report.figure import Figure, save_all
 from fairsqueeze.report.labels import measure_title
 from fairsqueeze.report.summary import Cell
-from fairsqueeze.report.validation_parts import Json, Part, criteria_part, parts_of_card
+from fairsqueeze.report.validation_parts import Json, Part, criteria_part, decided_text, parts_of_card
 
 SCHEMA = "fairsqueeze.validation/1"
 
@@ -46,6 +46,7 @@ def render_card(card: Json) -> str:
             card=card,
             title=f"{measure_title(card['measure']['name'])} on {card['model']['reference']}",
             command=source.get("command"),
+            decided=decided_text(card),
             criteria=_grid(criteria_part(card)),
             figures=drawn(card_curves(card)),
             parts=[

@@ -11,7 +11,7 @@ from fairsqueeze.report.results import published_scores
 
 Json = Mapping[str, Any]
 
-PASSED = {True: "yes", False: "NO", None: MISSING}
+PASSED = {True: "yes", False: "NO", None: "undecided"}
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,22 @@ class Part:
 
 def criteria_part(card: Json) -> Part:
     """The criteria of the grade with the figures that each rests on."""
-    rows = [(c["name"], PASSED[c["passed"]], c["says"]) for c in card["criteria"]]
+    rows = [
+        (c["name"], PASSED[c["passed"]] if c.get("applies", True) else "does not apply", c["says"])
+        for c in card["criteria"]
+    ]
     return Part("Criteria", ("criterion", "passed", "figures"), rows)
+
+
+def decided_text(card: Json) -> str:
+    """`6 of 8 criteria decided: 5 passed, 1 failed; 2 undecided, which count as not passed`."""
+    passed = [c["passed"] for c in card["criteria"] if c.get("applies", True)]
+    decided, undecided = [p for p in passed if p is not None], passed.count(None)
+    rest = f"; {undecided} undecided, which count as not passed" if undecided else ""
+    return (
+        f"{len(decided)} of {len(passed)} criteria decided: {decided.count(True)} passed, {decided.count(False)} failed"
+        f"{rest}"
+    )
 
 
 def parts_of_card(card: Json) -> list[Part]:
@@ -92,8 +106,12 @@ def _sensitivity(rows: Sequence[Json]) -> Part:
     if not rows:
         return Part(title, sentences=["not done: no bias could be put in, or no competence is shown to scale it by"])
     names = ("slope", "r2", "slope_guessed")
-    shown = [(statistic_title(r["statistic"]), *(number(r[name]) for name in names)) for r in rows]
-    return Part(title, ("score", "slope", "R²", "slope, half guessed"), shown)
+    shown = [(statistic_title(r["statistic"]), *(number(r[name]) for name in names), _guessed(r)) for r in rows]
+    return Part(title, ("score", "slope", "R²", "slope, half guessed", "95 % over draws"), shown)
+
+
+def _guessed(row: Json) -> str:
+    return _interval({"low": row.get("guessed_low"), "high": row.get("guessed_high")})
 
 
 def _rewards(rows: Sequence[Json]) -> Part:
@@ -136,13 +154,17 @@ def _reliability(found: Json) -> Part:
     value = half["found"]
     rows = [(f"halves of the {half['halves']} of a {half['units']}", number(value["value"]), _interval(value))]
     if contexts is not None:
-        each = ", ".join(number(v) for v in contexts["corrected_bias_by_context"])
-        rows.append((f"{contexts['n_contexts']} neutral contexts", number(contexts["alpha"]), f"corrected bias {each}"))
+        each = contexts.get("by_context") or [{"value": v} for v in contexts["corrected_bias_by_context"]]
+        spread = ", ".join(_measured(c) for c in each)
+        label = f"{contexts['n_contexts']} neutral contexts"
+        rows.append((label, number(contexts["alpha"]), f"corrected bias {spread}"))
     if templates is not None:
         rows += _templates(templates)
     for name, label in (("spelling", "spellings"), ("noise_seeds", "seeds of weight noise")):
         versions = found[name]
-        values = ", ".join(f"{k} {number(v.get('corrected_bias'))}" for k, v in versions["values"].items())
+        values = ", ".join(
+            f"{k} {_measured({'value': v.get('corrected_bias')})}" for k, v in versions["values"].items()
+        )
         rows.append((label, number(versions["alpha"]), f"corrected bias {values}"))
     return Part("Reliability", ("over", "reliability", "spread"), rows)
 
@@ -167,6 +189,13 @@ def _losses(found: Json) -> Part:
 def _lost(found: Json) -> Iterator[str]:
     yield f"{found['n_undefined']} of {found['n_rows']} rows are undefined, {found['n_ties']} preferences are ties"
     yield from (f"{n} × {reason}" for reason, n in found["reasons"].items())
+
+
+def _measured(row: Json) -> str:
+    """A corrected bias with its interval where it is given, `unmeasurable` where it has no value."""
+    if row["value"] is None:
+        return "unmeasurable"
+    return number(row["value"]) if row.get("low") is None else f"{number(row['value'])} {_interval(row)}"
 
 
 def _interval(row: Json) -> str:

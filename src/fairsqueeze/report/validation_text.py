@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 from fairsqueeze.report.labels import measure_title
-from fairsqueeze.report.validation_parts import Json, Part, criteria_part, parts_of_card
+from fairsqueeze.report.validation_parts import Json, Part, criteria_part, decided_text, parts_of_card
 
 
 def validation_text(card: Json) -> str:
     """The document `fairsqueeze.validation/1` as text: grade and criteria first, then the figures behind them."""
     measure, model = card["measure"], card["model"]
-    lines = [f"{measure_title(measure['name'])} on {model['reference']}: grade {card['grade']}"]
+    lines = [f"{measure_title(measure['name'])} on {model['reference']}: grade {card['grade']}", decided_text(card)]
     lines += ["", *_lines(criteria_part(card))]
     for part in parts_of_card(card):
         lines += ["", part.title, *_lines(part)]

@@ -25,7 +25,7 @@ from fairsqueeze.validation.curve import Curve, curve_of
 from fairsqueeze.validation.damaged import Bench
 from fairsqueeze.validation.degradation import DEGRADATIONS, constant, guessed
 from fairsqueeze.validation.dependence import Dependence, on_frequency, on_length, on_order
-from fairsqueeze.validation.grade import NOT_USABLE, Criterion, grade_of
+from fairsqueeze.validation.grade import NOT_USABLE, Criterion, counts_of, grade_of
 from fairsqueeze.validation.injection import Slopes, all_slopes, can_be_injected, injected
 from fairsqueeze.validation.sensitivity import DoseResponse, dose_responses
 from fairsqueeze.validation.spelling import SPELLINGS
@@ -79,6 +79,7 @@ class ReportCard:
             "measure": self.measure,
             "model": self.model,
             "grade": self.grade,
+            "decided": counts_of(self.criteria),
             "criteria": [asdict(c) for c in self.criteria],
             "anchors": self.anchors,
             "estimates": [e.to_json() for e in self.estimates],

@@ -20,8 +20,8 @@ from fairsqueeze.validation.injection import Slopes, length_difference
 class Dependence:
     """Spearman's correlation of item preferences with a property of the options, cluster-bootstrap interval.
 
-    `on`: length, frequency or order. `value` is None with `reason` where the measure has no such property, or nothing
-    varies.
+    `on`: length, frequency or order. `value` is None with `reason` where the measure has no such property (`applies`
+    False), or nothing varies.
     """
 
     on: str
@@ -30,27 +30,28 @@ class Dependence:
     high: float | None
     n: int
     reason: str = ""
+    applies: bool = True
 
 
 def on_length(asked: Asked, frame: Frame, slopes: list[list[Slopes | None]], seed: int) -> Dependence:
     """Tokens of what raises the preference minus tokens of what lowers it."""
     each = [v for k, own in enumerate(slopes) for v in length_difference(asked, k, own)]
     if all(v is None for v in each):
-        return Dependence("length", None, None, None, 0, "the options have no tokens of their own")
+        return Dependence("length", None, None, None, 0, "the options have no tokens of their own", False)
     return _correlation("length", frame, np.array([np.nan if v is None else v for v in each]), seed)
 
 
 def on_frequency(frame: Frame, seed: int) -> Dependence:
     """What the options get in neutral contexts, the stereotyped minus the other: how common they are to the model."""
     if "preference_prior" not in frame:
-        return Dependence("frequency", None, None, None, 0, "the measure has no neutral contexts")
+        return Dependence("frequency", None, None, None, 0, "the measure has no neutral contexts", False)
     return _correlation("frequency", frame, frame["preference"] - frame["preference_prior"], seed)
 
 
 def on_order(frame: Frame, seed: int) -> Dependence:
     """Place of the stereotyped answer among the answers, where the records tell it."""
     if "position_biased" not in frame:
-        return Dependence("order", None, None, None, 0, "options are scored apart: they have no order")
+        return Dependence("order", None, None, None, 0, "options are scored apart: they have no order", False)
     return _correlation("order", frame, frame["position_biased"], seed)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fairsqueeze.registry import Frame, Measure
 from fairsqueeze.stats.corrected import means, ratios
-from fairsqueeze.stats.estimate import finite
+from fairsqueeze.stats.estimate import estimates_of, finite
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import forms_of
 
@@ -36,3 +36,16 @@ def values_of(frame: Frame, declared: Measure) -> dict[str, float | None]:
             found[form.competence] = finite(float(means(sums)[1]))
         found[form.statistic] = finite(float(ratios(np.asarray(sums), form.form)))
     return found
+
+
+def judged_values_of(frame: Frame, declared: Measure, *, seed: int) -> tuple[dict[str, float | None], dict[str, str]]:
+    """`values_of` for a reader, and why a form is None: corrected forms are None where they are unmeasurable.
+
+    What is printed without its interval keeps to the rule of the unmeasurable all the same.
+    """
+    found, reasons = values_of(frame, declared), {}
+    for estimate in estimates_of(frame, replace(declared, statistics=()), seed=seed):
+        if estimate.axis is None and estimate.status == "unmeasurable":
+            found[estimate.statistic] = None
+            reasons[estimate.statistic] = estimate.reason
+    return found, reasons
