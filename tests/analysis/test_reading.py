@@ -105,11 +105,62 @@ def test_names_are_told_by_their_words():
     assert ideal_of("crows_pairs.causal_sum.corrected_bias.prior", shares)[0] == 0.0
     assert ideal_of("gender_net_neutral", shares)[0] == 1.0
     assert ideal_of("weat_7_effect_size", percents)[0] == 0.0
+    assert ideal_of("gender_net_neutral", percents)[0] == 100.0
+    assert ideal_of("stereoset.entailment.ss_inverted", percents)[0] == 50.0
+    assert ideal_of("gender_net_neutral", shares, in_percent=True)[0] == 100.0
+    assert ideal_of("gender_net_neutral", np.array([0.4, 1.2]))[0] is None  # neither shares nor percentages
+    assert ideal_of("stereoset_ss", np.array([-5.0, 10.0]))[0] is None
     assert ideal_of("something", shares) is None
     assert chance_of("accuracy", ["mnli"], shares)[0] == pytest.approx(1 / 3)
     assert chance_of("piqa_accuracy", [], percents)[0] == pytest.approx(50.0)
     assert chance_of("perplexity", ["mnli"], percents) is None
     assert chance_of("mcc", ["rte"], shares)[0] == chance_of("pearson", ["stsb"], percents)[0] == 0.0
+
+
+def test_a_table_in_percent_says_what_the_same_table_in_shares_says():
+    rng = np.random.default_rng(0)
+    neutral = rng.uniform(0.5, 0.9, 12)
+    table = {"accuracy": rng.uniform(0.5, 0.9, 12), "bias_sts": 1 - neutral, "net_neutral": neutral}
+    shares = fairsqueeze.analyse(table, replicates=100, chance=0.33)
+    percent = fairsqueeze.analyse({k: 100 * v for k, v in table.items()}, replicates=100, chance=33)
+    written = {k: [f"{100 * x:.10g} %" for x in v] for k, v in table.items()}
+    texts = fairsqueeze.analyse(written, replicates=100, chance=33)
+    for found in (shares, percent, texts):
+        (rho,) = [a for a in found.sets[0].agreement if a.kind == "spearman"]
+        assert rho.value == pytest.approx(1.0)
+        assert found.sets[0].ranking.value == pytest.approx(1.0)
+    ideals = [{m.name: m.ideal for m in found.points.measures}["net_neutral"] for found in (shares, percent, texts)]
+    assert ideals == [1.0, 100.0, 100.0]
+    assert any("values as percentages: net_neutral" in c for c in percent.points.choices)
+
+
+def test_a_share_given_beside_percentages_is_pointed_out():
+    table = {"accuracy": [0.9, 0.8, 0.7], "net_neutral": [90.0, 60, 50]}
+    found = fairsqueeze.analyse(table, replicates=100, ideals={"net_neutral": 1.0})
+    assert any(c.startswith("Ideal 1 as given, though the values look like percentages") for c in found.points.choices)
+
+
+def test_columns_that_a_cell_keeps_from_being_read_are_named():
+    table = {
+        "accuracy": ["0.9", "0.8", "0.7", "about 0.6"],
+        "loss": [1.0, 2.0, 3.0, 4.0],
+        "weat": [0.1, 0.2, 0.3, 0.4],
+        "crows": ["47.3%", "51", "52", "60"],
+        "ss": [60.0, 55.0, "?", 51.0],
+        "icat": [None] * 4,
+        "bias_type": ["gender"] * 4,
+        "latency_ms": [1, 2, 3, "4 ms"],
+    }
+    points = fairsqueeze.analyse(table, replicates=100).points
+    assert ([m.name for m in points.measures], points.performance.name, points.costs) == (["weat"], "loss", ())
+    text = " ".join(points.choices)
+    assert "named like a measure: crows (row 1: '47.3%' has a % and other rows have none), ss (row 3: '?'" in text
+    assert "named like a performance: accuracy (row 4: 'about 0.6' is no number)" in text
+    assert "named like a cost: latency_ms (row 4: '4 ms' is no number)" in text
+    assert "no row has a value: icat" in text
+    assert "bias_type" not in text
+    with pytest.raises(FairsqueezeError, match=r"no column is known for a bias measure. Not read.*ss \(row 3: '\?'"):
+        fairsqueeze.analyse({k: table[k] for k in ("loss", "ss")}, replicates=100)
 
 
 def test_costs_are_sizes_speeds_and_energies_but_no_effect_sizes_nor_settings():
@@ -159,7 +210,13 @@ def test_what_was_detected_is_said():
         ({"acc": [1, 2], "weat": [1, 2], "kind": ["a", "a"]}, {"parent": "kind=a"}, "both dense"),
         ({"label": ["a", "b"], "weat": [1, 2], "of": ["a", "z"]}, {"parent": "of"}, r"row 2: no row is called 'z'"),
         ({"acc": [1, 2], "weat": [1, 2]}, {"replicates": 5}, "replicates is 5"),
+        ({"acc": [1, 2], "weat": [1, 2]}, {"replicates": 200.5}, "replicates is 200.5"),
+        ({"acc": [1, 2], "weat": [1, 2]}, {"seed": -1}, "seed is -1"),
+        ({"acc": [1, 2], "weat": [1, 2]}, {"chance": float("nan")}, "chance is nan"),
+        ({"acc": [1, 2], "weat": [1, 2]}, {"ideals": {"weat": float("nan")}}, "ideal weat is nan"),
         ({"acc": [1, 2], "weat": [1, 2]}, {"ideals": {"wet": 0}}, "called 'wet'"),
+        ({"acc": [1, 2], "weat": [1, 2]}, {"ideals": {"acc": 0}}, "acc is not among the measures: weat"),
+        ({"m.acc": [1, 2], "weat": [1, 2]}, {"performance": "acc", "measures": ["m.acc"]}, "both name m.acc"),
     ],
 )
 def test_bad_input_gets_one_message(columns, options, message):

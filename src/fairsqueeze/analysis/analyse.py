@@ -11,11 +11,12 @@ import numpy as np
 
 from fairsqueeze.analysis import collapse, influential
 from fairsqueeze.analysis.checkpoints import Checkpoints
-from fairsqueeze.analysis.findings import Finding, NotShown, findings_of
+from fairsqueeze.analysis.findings import Finding, findings_of
 from fairsqueeze.analysis.from_store import table_of_folder
 from fairsqueeze.analysis.fronts import Front, fronts_of
 from fairsqueeze.analysis.influential import Influential, influential_rows
 from fairsqueeze.analysis.long_form import is_long, widened
+from fairsqueeze.analysis.not_shown import NotShown, not_shown_of
 from fairsqueeze.analysis.relations import CORRECTION, Relations, relations_of
 from fairsqueeze.analysis.roles import Asked, checkpoints_of
 from fairsqueeze.analysis.table import ResultTable, read_table
@@ -89,35 +90,54 @@ def analyse(
         measures: columns of bias measures; detected by their names otherwise.
         cluster: column whose equal values mark dependent rows (same model, seed, run family); "none" for independent
             rows; detected otherwise.
-        parent: column that names each row's dense parent, or COLUMN=VALUE, which marks the dense row of each cluster.
+        parent: column that names each row's dense parent by its label, or COLUMN=VALUE, which marks the dense row of
+            each cluster.
         seed: of the bootstrap.
         replicates: of the bootstrap, 100 or more. Large tables get intervals from influences instead, and fewer draws
             of the front: `method` and `replicates` beside each figure say so.
         ideals: by column, the value of an unbiased model, where neither the table nor the registry knows it.
         chance: performance of a model that answers at random, where nothing tells it.
 
+    Cells may be percentages ("47.3%" is 47.3) where all of a column are. What was chosen or could not be read is said
+    in `points.choices`, what is undefined or not shown in `not_shown`. Probabilities of being on a front are from draws
+    that are independent between checkpoints, also where these answered the same items (`fronts.DRAWS`).
+
     Raises FairsqueezeError children for everything that a caller can mend, before anything is computed.
 
     Example:
         >>> fairsqueeze.analyse("results.csv", performance="accuracy").findings  # doctest: +SKIP
     """
-    if replicates < MIN_REPLICATES:
-        raise BadSetting(f"replicates is {replicates}.", f"Give {MIN_REPLICATES} or more.")
-    asked = Asked(performance, measures, cluster, parent, dict(ideals or {}), chance)
+    _check_whole("replicates", replicates, MIN_REPLICATES)
+    _check_whole("seed", seed, 0)
+    for name, figure in {**{f"ideal {k}": v for k, v in (ideals or {}).items()}, "chance": chance or 0.0}.items():
+        _check_finite(name, figure)
+    named = [measures] if isinstance(measures, str) else measures
+    asked = Asked(performance, named, cluster, parent, dict(ideals or {}), chance)
     points = checkpoints_of(_wide(source), asked)
     collapsed = collapse.collapsed_rows(points)
     strong = influential_rows(points)
     sets = [relations_of(points, "all", (), seed=seed, replicates=replicates)]
-    for name, rows in (("without collapsed", collapsed), ("without influential", np.unique([i.row for i in strong]))):
+    left_out = {"without collapsed": collapsed, "without influential": np.unique([i.row for i in strong])}
+    for name, rows in left_out.items():
         if rows is not None and 0 < len(rows) <= points.n - MIN_ROWS:
             labels = [points.labels[int(i)] for i in rows]
             fewer = points.without([int(i) for i in rows])
             sets.append(relations_of(fewer, name, labels, seed=seed, replicates=replicates))
     fronts = fronts_of(points, seed=seed, replicates=replicates)
-    found, not_shown = findings_of(points, sets, fronts)
-    settings = {"seed": seed, "replicates": replicates, "level": 0.95, "correction": CORRECTION}
+    found, not_shown = findings_of(sets, fronts), not_shown_of(points, sets, fronts, left_out)
+    settings = {"seed": int(seed), "replicates": int(replicates), "level": 0.95, "correction": CORRECTION}
     broken = None if collapsed is None else tuple(points.labels[i] for i in collapsed)
     return Analysis(points, tuple(sets), broken, tuple(strong), tuple(fronts), tuple(found), tuple(not_shown), settings)
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise BadSetting(f"{name} is {value!r}.", f"Give a whole number, {least} or more.")
+
+
+def _check_finite(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        raise BadSetting(f"{name} is {value!r}.", "Give a finite number.")
 
 
 def _wide(source: Any) -> ResultTable:

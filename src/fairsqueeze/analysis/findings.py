@@ -1,7 +1,7 @@
-"""Findings in plain language, from the statistics alone; and what is not shown, with the reason.
+"""Findings in plain language, from the statistics alone.
 
 A finding needs a p-value of .05 or less after correction *and* an interval that excludes 0. Each names its test,
-effect, interval and n. What does not reach that is counted under `not_shown`, and nothing is said of it.
+effect, interval and n. What does not reach that is counted by `not_shown`, and nothing is said of it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from fairsqueeze.analysis.checkpoints import Checkpoints
-from fairsqueeze.analysis.fronts import Front
+from fairsqueeze.analysis.fronts import DRAWS, Front
 from fairsqueeze.analysis.relations import Capability, Relations, Reward
-from fairsqueeze.stats.agreement import MIN_ROWS, Agreement
+from fairsqueeze.stats.agreement import Agreement
 from fairsqueeze.stats.few_rows import share_bounds
 
 ALPHA = 0.05
@@ -33,7 +30,10 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence and the numbers behind it."""
+    """One sentence and the numbers behind it; `low`, `high` at the level after correction where `test` names one.
+
+    Of a probability of being on the front they only say how well the random draws determine it (Clopper & Pearson).
+    """
 
     subject: str
     test: str
@@ -46,26 +46,16 @@ class Finding:
     text: str
 
 
-@dataclass(frozen=True)
-class NotShown:
-    """What could not be said, and why."""
-
-    what: str
-    why: str
-
-
 def reaches(a: Agreement) -> bool:
     """Whether this coefficient differs from 0: corrected p and interval agree on it."""
     p = a.p if a.p_adjusted is None else a.p_adjusted
     return p is not None and p <= ALPHA and a.low is not None and a.high is not None and (a.low > 0 or a.high < 0)
 
 
-def findings_of(
-    points: Checkpoints, sets: Sequence[Relations], fronts: Sequence[Front]
-) -> tuple[list[Finding], list[NotShown]]:
+def findings_of(sets: Sequence[Relations], fronts: Sequence[Front]) -> list[Finding]:
     """What all sets together show; `sets[0]` holds all checkpoints, the others lack some."""
     whole = sets[0]
-    found = [
+    return [
         *_capability(sets),
         *_pairs(sets),
         *_directions(whole),
@@ -74,7 +64,6 @@ def findings_of(
         *_rewards(whole),
         *_fronts(fronts),
     ]
-    return found, [*_missing(points, whole), *_silent(whole, fronts)]
 
 
 def _capability(sets: Sequence[Relations]) -> list[Finding]:
@@ -182,28 +171,30 @@ def _rewards(whole: Relations) -> list[Finding]:
     found = []
     for one in whole.rewards:
         measure, r = one.measure, one.reward
-        if r.value is None or r.low is None or r.high is None or not _reward_reaches(one):
+        low, high = one.low_corrected, one.high_corrected
+        if r.value is None or low is None or high is None or not reward_reaches(one):
             continue
         way = "toward" if r.value > 0 else "away from"
         word = "it rewards damage" if r.value > 0 else "damage looks like bias"
-        numbers = f"{signed(r.value)} [{signed(r.low)}, {signed(r.high)}], n = {r.n} from {r.n_clusters} parents"
-        numbers += f", interval over parents, Bonferroni over {len(whole.rewards)} measures"
+        level = f"{100 * (1 - ALPHA / len(whole.rewards)):.3g} % interval over parents"
+        numbers = f"{signed(r.value)} [{signed(low)}, {signed(high)}], n = {r.n} from {r.n_clusters} parents"
+        numbers += f", {level} (95 % after Bonferroni over {len(whole.rewards)} measures)"
         text = (
             f"{measure} moves {way} its ideal as competence is lost ({word}): randomness reward = {numbers}; "
             "1 would be: all of its distance gone when all competence is."
         )
         test = "randomness reward, interval over parents, Bonferroni over measures"
-        found.append(Finding(measure, test, r.value, r.low, r.high, None, r.n, r.n_clusters, text))
+        found.append(Finding(measure, test, r.value, low, high, None, r.n, r.n_clusters, text))
     return found
 
 
-def _reward_reaches(one: Reward) -> bool:
+def reward_reaches(one: Reward) -> bool:
     """Whether the reward differs from 0 also at the level that Bonferroni asks over all measures."""
     return one.low_corrected is not None and (one.low_corrected > 0 or (one.high_corrected or 0.0) < 0)
 
 
 def _fronts(fronts: Sequence[Front]) -> list[Finding]:
-    test = "probability of being on the front, draws from the intervals"
+    test = f"probability of being on the front, {DRAWS}"
     found = []
     for front in fronts:
         sure = [p for p in front.points if p.probability is not None and p.probability >= SURE]
@@ -212,75 +203,12 @@ def _fronts(fronts: Sequence[Front]) -> list[Finding]:
         names = ", ".join(name for name, _ in front.objectives)
         who = "; ".join(f"{p.checkpoint} ({p.probability:.2f})" for p in sure)
         n = front.n - front.n_undefined
-        text = f"On the front of {names}: {who}; {test} ({front.replicates}), n = {n}."
         least = min(p.probability or 0.0 for p in sure)
         low, high = share_bounds(round(least * front.replicates), front.replicates)
+        counted = f"from {front.replicates} draws the least of these is known to [{low:.3f}, {high:.3f}]"
+        text = f"On the front of {names}: {who}; {test}; {counted}, n = {n}."
         found.append(Finding(front.measure, test, least, low, high, None, n, n, text))
     return found[:SHOWN]
-
-
-def _missing(points: Checkpoints, whole: Relations) -> list[NotShown]:
-    """What the table does not allow at all."""
-    found = []
-    empty: list[str] = []
-    constant: list[str] = []
-    for m in points.measures:
-        values = np.unique(m.values[~np.isnan(m.values)])
-        if len(values) < 2:
-            (constant if len(values) else empty).append(m.name)
-    if empty:
-        found.append(NotShown(", ".join(empty), "no value in any row"))
-    if constant:
-        found.append(NotShown(", ".join(constant), "the same value in all rows that have one"))
-    unknown = [m.name for m in points.measures if m.ideal is None]
-    if unknown:
-        why = "their ideal is not known; give ideals"
-        found.append(NotShown(f"randomness reward, distance from the ideal and front of {', '.join(unknown)}", why))
-    if points.n < MIN_ROWS:
-        found.append(NotShown("correlations", f"too few rows: {points.n}; {MIN_ROWS} are needed"))
-    if points.performance is None:
-        found.append(NotShown("capability, rewards, fronts", "no performance column; give performance"))
-    elif points.performance.chance is None:
-        why = f"the chance level of {points.performance.name} is not known; give chance"
-        found.append(NotShown("collapsed checkpoints, randomness reward", why))
-    if not len(points.children):
-        found.append(NotShown("direction of change, randomness reward", "no dense parent is known; give parent"))
-    if whole.validity is None:
-        why = "needs two measures on the same two axes, and eight rows with all of them"
-        found.append(NotShown("multitrait–multimethod matrix", why))
-    return found
-
-
-def _silent(whole: Relations, fronts: Sequence[Front]) -> list[NotShown]:
-    """What was computed and does not reach."""
-    groups = {
-        "correlations of measures with performance": [
-            c.agreement for c in whole.capability if c.agreement.kind == "spearman"
-        ],
-        "pairs of measures (Spearman)": [a for a in whole.agreement if a.kind == "spearman"],
-        "pairs of measures (direction of change)": [a for a in whole.agreement if a.kind == "direction"],
-        "agreement of all rankings": [whole.ranking] if whole.ranking is not None else [],
-    }
-    found = []
-    for what, members in groups.items():
-        silent = [a for a in members if not reaches(a)]
-        if silent:
-            rows = sorted({a.n for a in silent})
-            n = f"{rows[0]}" if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
-            why = f"the interval includes 0, p is above .05 after correction, or there is none (n = {n})"
-            found.append(NotShown(f"{len(silent)} of {len(members)} {what}", why))
-    reasons: dict[str, list[str]] = {}
-    for one in whole.rewards:
-        if one.reward.low is None:
-            reasons.setdefault(one.reward.reason or "no interval", []).append(one.measure)
-        elif not _reward_reaches(one):
-            level = f"the level corrected for {len(whole.rewards)} measures"
-            why = f"the interval includes 0 at {level} (n = {one.reward.n})"
-            reasons.setdefault(why, []).append(one.measure)
-    found += [NotShown(f"randomness reward of {', '.join(names)}", why) for why, names in reasons.items()]
-    if fronts and not any(f.replicates for f in fronts):
-        found.append(NotShown("probability of being on the front", "no value has an interval (NAME_low, NAME_high)"))
-    return found
 
 
 def _finding(subject: str, a: Agreement, text: str) -> Finding:

@@ -16,6 +16,9 @@ FRONT_CELLS = 500_000
 """Rows x replicates up to which fronts are drawn again; larger tables get fewer replicates, and the output says so."""
 MIN_DRAWS = 50
 SAFE = 5.0
+DRAWS = "normal draws from the intervals, independent between checkpoints"
+"""What probabilities rest on. Checkpoints that answered the same items err alike, so that differences between them are
+surer than such draws show: a place on the front then looks less decided than it is."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,10 @@ class FrontPoint:
 
 @dataclass(frozen=True)
 class Front:
-    """The front of one bias measure with performance and costs; `replicates` 0 where nothing has an interval."""
+    """The front of one bias measure with performance and costs; `replicates` 0 where nothing has an interval.
+
+    `draws` says what the probabilities rest on; None without intervals.
+    """
 
     measure: str
     objectives: tuple[tuple[str, str], ...]
@@ -39,10 +45,14 @@ class Front:
     n_undefined: int
     replicates: int
 
+    @property
+    def draws(self) -> str | None:
+        return DRAWS if self.replicates else None
+
     def to_json(self) -> dict[str, Any]:
         objectives = [{"name": name, "better": better} for name, better in self.objectives]
         points = [{**asdict(p), "values": list(p.values)} for p in self.points]
-        return {**asdict(self), "objectives": objectives, "points": points}
+        return {**asdict(self), "objectives": objectives, "points": points, "draws": self.draws}
 
 
 def fronts_of(points: Checkpoints, *, seed: int, replicates: int) -> list[Front]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -77,6 +78,10 @@ _IDEALS: tuple[tuple[tuple[str, ...], float], ...] = (
 )
 """Words that a column must hold, and the ideal of the measure they name (papers' definitions; percentages as such)."""
 
+LARGEST_UNSURE = 2.0
+"""Values between 0 and this, of which some are above 1, are taken neither for shares nor for percentages."""
+ROUNDING = 1e-6
+
 _CHANCE = {"mnli": 1 / 3, "snli": 1 / 3, "nli": 1 / 3, "qnli": 0.5, "rte": 0.5, "sst": 0.5, "stsb": 0.0, "sts": 0.0}
 """Chance level of tasks that are not in the registry: accuracy over their classes, 0 for a correlation."""
 
@@ -105,24 +110,32 @@ def without_axis(name: str) -> str:
     return " ".join(w for w in words(name) if w not in of_axes)
 
 
-def ideal_of(name: str, values: np.ndarray) -> tuple[float, str] | None:
-    """The ideal of the measure that a column's name speaks of, and how it is known; scaled to its values."""
+def ideal_of(name: str, values: np.ndarray, in_percent: bool = False) -> tuple[float | None, str] | None:
+    """The ideal of the measure that a column's name speaks of, scaled to its values, and how it is known.
+
+    The ideal is None where the values are neither shares nor percentages; the whole is None where none is known.
+    """
     own = set(words(name))
     plain = name.partition("@")[0]
     exact = _registered().get(plain)
     if exact is not None:
-        return _scaled(exact, values), "registry"
+        return _scaled(exact, "registry", values, in_percent)
     for wanted, ideal in _IDEALS:
         if set(wanted) <= own:
-            return _scaled(ideal, values), f"name: {' '.join(wanted)}"
+            return _scaled(ideal, f"name: {' '.join(wanted)}", values, in_percent)
     for statistic, ideal in _statistics().items():
         if set(words(statistic)) <= own:
-            return _scaled(ideal, values), f"registry: {statistic}"
+            return _scaled(ideal, f"registry: {statistic}", values, in_percent)
     return None
 
 
-def chance_of(name: str, hints: Iterable[str], values: np.ndarray) -> tuple[float, str] | None:
-    """What a model answering at random gets in performance column `name`, from it or the task that `hints` name."""
+def chance_of(
+    name: str, hints: Iterable[str], values: np.ndarray, in_percent: bool = False
+) -> tuple[float | None, str] | None:
+    """What a model answering at random gets in performance column `name`, from it or the task that `hints` name.
+
+    The level is None where the values are neither shares nor percentages; the whole is None where none is known.
+    """
     own = set(words(name))
     if own & LOWER_IS_BETTER:
         return None
@@ -133,15 +146,34 @@ def chance_of(name: str, hints: Iterable[str], values: np.ndarray) -> tuple[floa
     for hint in (name, *hints):
         for word in words(hint):
             if word in known:
-                return _scaled(100 * known[word], values), f"chance of {word}"
+                return _scaled(known[word], f"chance of {word}", values, in_percent)
     return None
 
 
-def _scaled(percent: float, values: np.ndarray) -> float:
-    """An ideal of 50 or 100 as .5 or 1 where all values lie in [0, 1]; others as they are."""
-    known = values[~np.isnan(values)]
-    shares = len(known) > 0 and bool(np.all((known >= 0) & (known <= 1)))
-    return percent / 100 if shares and percent > 1 else percent
+def scale_of(values: np.ndarray, in_percent: bool = False) -> Literal["shares", "percentages"] | None:
+    """Whether values, shape (n,), are shares of 1 or percentages; None where neither or both could be.
+
+    Args:
+        in_percent: the cells themselves say so, by a trailing %.
+    """
+    low, high = (float(f(values, initial=0.0, where=~np.isnan(values))) for f in (np.min, np.max))
+    if in_percent:
+        return "percentages"
+    if low < 0 or high > 100 + ROUNDING or 1 + ROUNDING < high <= LARGEST_UNSURE:
+        return None
+    return "shares" if high <= 1 + ROUNDING else "percentages"
+
+
+def _scaled(figure: float, how: str, values: np.ndarray, in_percent: bool) -> tuple[float | None, str]:
+    """A figure declared as a share (1 or less) or in percent, on the scale of the values; 0 is 0 on every scale."""
+    if figure == 0 or np.all(np.isnan(values)):
+        return figure, how
+    scale = scale_of(values, in_percent)
+    if scale is None:
+        shown = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+        return None, f"{how}, but its values, {shown}, are neither shares nor percentages"
+    share = figure if figure <= 1 else figure / 100
+    return share if scale == "shares" else 100 * share, f"{how}, values as {scale}"
 
 
 @cache

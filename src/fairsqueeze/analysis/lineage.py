@@ -28,7 +28,7 @@ def clusters_of_rows(table: ResultTable, asked: str | None, choices: list[str]) 
         choices.append("Clusters: none, as asked; each row is taken as independent.")
         return None, rows
     if asked is not None:
-        name = table.column(asked, "cluster")
+        name = table.column(asked, "--cluster")
         return name, np.array([str(v) for v in table.columns[name]])
     by_name = {c.lower(): c for c in table.columns}
     for name in (by_name[c] for c in CLUSTERS if c in by_name):
@@ -50,12 +50,12 @@ def parents_of_rows(
     """Index of each row's dense parent: named by a column, or marked `COLUMN=VALUE` within each cluster."""
     column, equals, value = (asked or "").partition("=")
     if asked and not equals:
-        return _named_parents(table, table.column(column, "parent"), labelled)
+        return _named_parents(table, table.column(column, "--parent"), labelled)
     if asked:
-        name = table.column(column, "parent")
+        name = table.column(column, "--parent")
         marked = [str(v) == value for v in table.columns[name]]
         if not any(marked):
-            raise BadSetting(f"parent: no row has {name} = {value}.", "Give COLUMN=VALUE as the dense rows have it.")
+            raise BadSetting(f"--parent: no row has {name} = {value}.", "Give COLUMN=VALUE as the dense rows have it.")
         return _marked_parents(table, marked, clusters, f"{name} = {value}")
     if "parent" in table.columns and set(table.columns["parent"]) - {None} <= set(labelled[1]):
         choices.append("Dense parents: named in column parent.")
@@ -108,7 +108,7 @@ def _marked_parents(table: ResultTable, marked: Sequence[bool], clusters: np.nda
         if len(dense) > 1:
             raise DataError(
                 f"{table.name}: rows {dense[0] + 1} and {dense[1] + 1} of one cluster are both dense ({how}).",
-                "Give cluster the column that tells models apart.",
+                "Give --cluster the column that tells models apart.",
             )
         found[members] = dense[0] if dense else -1
     return found

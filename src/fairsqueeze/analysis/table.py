@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,15 +55,37 @@ class ResultTable:
         raise unknown_name(f"column of {self.name}", name, self.columns, f"Give {option} one of its columns.")
 
     def is_numeric(self, name: str) -> bool:
-        """Whether every cell that is not empty is a number, and there is one."""
+        """Whether every cell that is not empty is a number (or all of them are percentages), and there is one."""
         known = [v for v in self.columns[name] if v is not None]
-        return bool(known) and all(_number(v) is not None for v in known)
+        return bool(known) and (all(_number(v) is not None for v in known) or self.in_percent(name))
+
+    def in_percent(self, name: str) -> bool:
+        """Whether every cell that is not empty is a number with a trailing %, and there is one."""
+        known = [v for v in self.columns[name] if v is not None]
+        return bool(known) and all(_percentage(v) is not None for v in known)
+
+    def why_not_numeric(self, name: str) -> str | None:
+        """`row 3: '47.3%' …` of the first cell that keeps a column from being read; None if read or without digits.
+
+        A percentage among plain numbers could mean .473 or 47.3, so such a column isn't read.
+        """
+        known = [(row, v) for row, v in enumerate(self.columns[name], start=1) if v is not None]
+        if self.is_numeric(name) or not any(_DIGITS.match(str(v)) for _, v in known):
+            return None
+        texts = [(row, v) for row, v in known if _number(v) is None and _percentage(v) is None]
+        if texts:
+            return f"row {texts[0][0]}: {texts[0][1]!r} is no number"
+        row, value = next((row, v) for row, v in known if _percentage(v) is not None)
+        return f"row {row}: {value!r} has a % and other rows have none"
 
     def numbers(self, name: str, option: str) -> np.ndarray:
-        """The column as float64, NaN where empty; DataError naming the first cell that is not a finite number."""
-        found = np.full(self.n, math.nan)
+        """The column as float64, NaN where empty; DataError naming the first cell that is not a finite number.
+
+        Where all cells are percentages, 47.3% is 47.3.
+        """
+        found, read = np.full(self.n, math.nan), _percentage if self.in_percent(name) else _number
         for row, value in enumerate(self.columns[name]):
-            number = None if value is None else _number(value)
+            number = None if value is None else read(value)
             if value is not None and (number is None or math.isinf(number)):
                 raise DataError(
                     f"{self.name}: column {name!r}, row {row + 1}: {value!r} is not a finite number.",
@@ -181,6 +204,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return _plain(value.item())
     return value
+
+
+_DIGITS = re.compile(r"[-+−]?[.,]?\d")
+_PERCENTAGE = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*%")
+
+
+def _percentage(value: Any) -> float | None:
+    """47.3 of the text "47.3%" or "47.3 %"; None of everything else."""
+    found = _PERCENTAGE.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) if found else None
 
 
 def _number(value: Any) -> float | None:

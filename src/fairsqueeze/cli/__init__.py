@@ -170,17 +170,48 @@ def analyse(
     measure: Annotated[
         list[str] | None, typer.Option("--measure", metavar="COLUMN", help="A bias measure, repeatable; else found.")
     ] = None,
+    ideal: Annotated[
+        list[str] | None,
+        typer.Option("--ideal", metavar="MEASURE=VALUE", help="A measure's value of no bias, repeatable; else known."),
+    ] = None,
+    chance: Annotated[
+        float | None, typer.Option("--chance", help="Performance of a model that answers at random; else known.")
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            "--parent",
+            metavar="COLUMN[=VALUE]",
+            help="Names each row's dense parent by its label; with =VALUE, marks the dense row of each cluster.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="COLUMN", help="Equal values mark dependent rows; none: all independent."),
+    ] = None,
+    seed: Seed = 0,
+    replicates: Annotated[int, typer.Option("--replicates", min=100, help="Of the bootstrap.")] = 2000,
     as_json: AsJson = False,
 ) -> None:
     """Do the measures agree, do they only measure how good the model is, and which reward damage?
 
-    Example: fairsqueeze analyse results.csv --performance accuracy --measure weat --measure crows_pairs
+    Example: fairsqueeze analyse results.csv --performance accuracy --measure weat --ideal weat=0 --parent kind=dense
     """
     from fairsqueeze.analysis.analyse import analyse as run_analysis
     from fairsqueeze.report.analysis_text import analysis_text
 
     with stdout_for_result():
-        document = run_analysis(source, performance=performance, measures=measure or None).to_json()
+        document = run_analysis(
+            source,
+            performance=performance,
+            measures=measure or None,
+            cluster=cluster,
+            parent=parent,
+            seed=seed,
+            replicates=replicates,
+            ideals=_ideals(ideal or []),
+            chance=chance,
+        ).to_json()
     show_result(document, as_json, analysis_text)
 
 
@@ -283,6 +314,23 @@ def _key_values(pairs: list[str]) -> dict[str, str]:
         if key in found:
             raise BadSetting(f"--set gives {key} twice: {found[key]} and {value}.", "Give each setting once.")
         found[key] = value
+    return found
+
+
+def _ideals(pairs: list[str]) -> dict[str, float]:
+    """`MEASURE=VALUE` of each; a column's own name may hold a =."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, value = pair.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            name = ""
+        if not name:
+            raise BadSetting(f"--ideal {pair} is not MEASURE=VALUE.", "Write for example --ideal weat=0.")
+        if name in found:
+            raise BadSetting(f"--ideal gives {name} twice: {found[name]:g} and {value}.", "Give each measure once.")
+        found[name] = number
     return found
 
 
