@@ -110,9 +110,9 @@ def test_the_same_items_are_guessed_at_every_level_and_more_of_them(answered):
     assert all(np.all(more[less]) for less, more in pairwise(changed))
 
 
-def test_temperature_moves_no_share_and_no_ratio(answered):
+def test_scaling_moves_no_share_and_no_ratio(answered):
     asked = answered()
-    cold, hot = (values_of(a.frame(), asked.evaluation.declared) for a in (asked, degrade(asked, "temperature", 5.0)))
+    cold, hot = (values_of(a.frame(), asked.evaluation.declared) for a in (asked, degrade(asked, "scaling", 5.0)))
     assert hot["competence"] == pytest.approx(cold["competence"] / 5)
     for name in ("share", "corrected_bias", "corrected_bias.guessing"):
         assert hot[name] == pytest.approx(cold[name])

@@ -1,9 +1,10 @@
 """Degradations: known kinds of damage to a model's weights or to its answers, in steps, from nothing to noise.
 
-To weights: `weight_noise` adds normal noise to every linear layer, in units of the standard deviation of its own
-weights; `random_pruning` and `magnitude_pruning` zero a share of them. To answers, which need no second run of the
-model: `guessing` answers a share of the items at random; `temperature` divides log-probabilities and logits. Guessing
-and temperature are the damage that corrected bias is invariant to by its theory; the others are put to the test.
+To the model: `weight_noise` adds normal noise to every linear layer, in units of the standard deviation of its own
+weights; `random_pruning` and `magnitude_pruning` zero a share of them; `temperature` divides the logits of every token.
+To answers, which need no second run of the model: `guessing` answers a share of the items at random; `scaling` divides
+log-probabilities and logits as they come. Guessing and scaling are the damage that corrected bias is invariant to by
+its theory; the others are put to the test.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fairsqueeze.errors import BadSetting, unknown_name
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Range
 from fairsqueeze.spec import content_id
+from fairsqueeze.validation import temperature
 from fairsqueeze.validation.asked import Answers, Asked, numbers_of, of_one_token, spread_of, with_numbers
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ class Degradation:
     """A kind of damage.
 
     `to`: what it is done to; `level`: what its level means; `allowed`: the levels that make sense; `levels`: steps from
-    mild to destroyed; `seeded`: whether it draws at random; `version` rises when it changes, so that no kept record is
-    mistaken for a new one.
+    mild to destroyed; `seeded`: whether it draws at random; `none`: the level that does nothing; `kinds`: the kinds of
+    models that it can be done to (empty: all); `version` rises when it changes, so that no kept record is mistaken for
+    a new one.
     """
 
     name: str
@@ -41,6 +44,12 @@ class Degradation:
     levels: tuple[float, ...]
     seeded: bool = True
     version: int = 1
+    none: float = 0.0
+    kinds: frozenset[str] = frozenset()
+
+    def fits(self, kind: str) -> bool:
+        """Whether it can be done to a model of this kind."""
+        return not self.kinds or kind in self.kinds
 
 
 _SHARE = Range(0, 1)
@@ -60,11 +69,15 @@ DEGRADATIONS = {
             (0.05, 0.1, 0.2, 0.3),
         ),
         Degradation(
+            "temperature", "weights", "divisor of the logits of every token", Range(0, 1e6, low_open=True),
+            (2.0, 4.0), seeded=False, version=2, none=1.0, kinds=temperature.KINDS,
+        ),
+        Degradation(
             "guessing", "answers", "share of items answered at random", _SHARE, (0.25, 0.5, 0.75, 0.9), version=2,
         ),
         Degradation(
-            "temperature", "answers", "divisor of log-probabilities and logits", Range(0, 1e6, low_open=True),
-            (2.0, 4.0, 8.0), seeded=False,
+            "scaling", "answers", "divisor of log-probabilities and logits as they come", Range(0, 1e6, low_open=True),
+            (4.0,), seeded=False, none=1.0,
         ),
     )
 }  # fmt: skip
@@ -81,7 +94,7 @@ def degrade(subject: Model | Asked, kind: str, level: float, seed: int = 0) -> M
     Args:
         subject: a Model for the kinds that are done to weights, its answers (`asked.ask`) for the others. Not touched.
         kind: a name of `DEGRADATIONS`.
-        level: how much, in the unit that its declaration says; 0 (temperature: 1) is none.
+        level: how much, in the unit that its declaration says; 0 (temperature and scaling: 1) is none.
         seed: of the draw. The same seed damages the same items at every level, more of them as the level rises; for
             noise it draws the same directions.
 
@@ -93,7 +106,7 @@ def degrade(subject: Model | Asked, kind: str, level: float, seed: int = 0) -> M
         raise BadSetting(f"{kind} is done to {declared.to}, not to a {type(subject).__name__}.", f"Give {wanted}.")
     if isinstance(subject, Model):
         return _weights_degraded(subject, kind, level, seed)
-    return guessed(subject, level, seed) if kind == "guessing" else heated(subject, level)
+    return guessed(subject, level, seed) if kind == "guessing" else scaled(subject, level)
 
 
 def checked(kind: str, level: float) -> Degradation:
@@ -107,6 +120,8 @@ def checked(kind: str, level: float) -> Degradation:
 
 
 def _weights_degraded(model: Model, kind: str, level: float, seed: int) -> Model:
+    if kind == "temperature":
+        return temperature.with_temperature(model, level)
     if kind != "weight_noise":
         from fairsqueeze.compress.apply import compress
 
@@ -190,15 +205,15 @@ def _at_random(answer: Answer, centre: float, spread: float, rng: np.random.Gene
     return with_numbers(answer, middle + spread * rng.standard_normal(size))
 
 
-def heated(asked: Asked, temperature: float) -> Asked:
-    """Answers with every log-probability and logit divided by `temperature`; vectors are left as they are."""
+def scaled(asked: Asked, divisor: float) -> Asked:
+    """Answers with every log-probability and logit divided by `divisor`; vectors are left as they are."""
 
-    def cool(answer: Answer) -> Answer:
+    def divided(answer: Answer) -> Answer:
         if isinstance(answer, TokenScores):
-            return replace(answer, logprobs=answer.logprobs / temperature)
-        return answer if isinstance(answer, Vector) else with_numbers(answer, numbers_of(answer) / temperature)
+            return replace(answer, logprobs=answer.logprobs / divisor)
+        return answer if isinstance(answer, Vector) else with_numbers(answer, numbers_of(answer) / divisor)
 
-    return asked.changed(lambda _, answers: {name: cool(answer) for name, answer in answers.items()})
+    return asked.changed(lambda _, answers: {name: divided(answer) for name, answer in answers.items()})
 
 
 def constant(asked: Asked) -> Asked:
