@@ -70,3 +70,11 @@ def test_nothing_to_drop_changes_no_bit():
 def test_counts_are_rounded_not_truncated():
     assert drop_count(0.29, 100) == 29
     assert [drop_count(s, 10) for s in (0.0, 0.05, 0.15, 0.25, 0.96)] == [0, 0, 2, 2, 10]
+
+
+def test_weights_of_several_float_types_are_cut_at_one_value():
+    """A cut between two neighbouring float32 numbers, both of which bfloat16 rounds to the same."""
+    exact = torch.tensor([1.0, 1.001, 1.002, 3.0])
+    rough = torch.tensor([1.0, 2.0]).to(torch.bfloat16)
+    cut = cut_at([rough, exact], 4)
+    assert [below(each, cut)[0].tolist() for each in (rough, exact)] == [[True, False], [True, True, True, False]]

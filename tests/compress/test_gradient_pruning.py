@@ -86,6 +86,12 @@ def test_scores_of_either_sign_by_hand():
     assert weight.tolist() == [[1.0, 0.0, 0.0], [0.0, 5.0, 6.0]]  # the zero, then −5, then the first 0
 
 
+def test_one_very_low_score_does_not_hide_the_differences_of_the_others():
+    ref = WeightRef("a", torch.nn.Parameter(torch.ones(1, 4)), False, "m")
+    prune_by_score_([ref], [torch.tensor([[-1000.0, 3e-5, 1e-5, 2e-5]])], 0.5)
+    assert ref.parameter.tolist() == [[0.0, 1.0, 0.0, 1.0]]
+
+
 def test_all_scores_alike_still_prune_zeros_first():
     weight = torch.nn.Parameter(torch.tensor([[1.0, 2.0, 0.0, 0.0]]))
     prune_by_score_([WeightRef("w", weight, False, "m")], [torch.zeros(1, 4)], 0.5)

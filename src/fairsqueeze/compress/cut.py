@@ -77,7 +77,7 @@ def _keys(scores: Iterable[Tensor], wide: bool) -> Iterator[Tensor]:
 
 def below(score: Tensor, cut: Cut) -> tuple[Tensor, int]:
     """Boolean mask, shaped as `score`, of what `cut` takes from it, and how many ties it used up."""
-    magnitude = score.abs()
+    magnitude = score.abs().to(torch.promote_types(score.dtype, torch.float32))  # as `cut_at` compared it
     mask = magnitude < cut.value
     ties = (magnitude == cut.value).reshape(-1).nonzero()[: cut.ties, 0] if cut.ties else None
     if ties is None or not len(ties):

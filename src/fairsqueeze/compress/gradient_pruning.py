@@ -77,6 +77,7 @@ def taylor(
     family="gradient",
     source="Sanh et al. 2020, Movement Pruning: Adaptive Sparsity by Fine-Tuning, arXiv:2005.07683, equation 2",
     saves=SAVES,
+    version=2,
 )
 def movement(
     model: Model,

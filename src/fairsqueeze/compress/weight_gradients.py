@@ -64,6 +64,7 @@ def prune_by_score_(refs: Sequence[WeightRef], scores: Sequence[Tensor], sparsit
     """
     for ref, score in zip(refs, scores, strict=True):
         weight = ref.parameter.detach()
-        above = (score - score.min()).double() + torch.finfo(torch.float64).tiny
+        wide = score.double()  # in float32 the least scores would swallow the differences of the others
+        above = wide - wide.min() + torch.finfo(torch.float64).tiny
         above = above.masked_fill(weight == 0, 0.0)
         weight.copy_(zero_smallest(weight, above, drop_count(sparsity, weight.numel())))
