@@ -78,11 +78,12 @@ def _statistics(
     watch = Watch({f"{name}.{inner}": layer for inner, layer in linear_layers(block).items()}, needs)
     carried = hidden.clone() if len(runs) > 1 else hidden
     for place, run in enumerate(runs):
+        more = place < len(runs) - 1
         for row in range(len(hidden)):
-            with watch.watching():
+            with watch.watching(whole=more):
                 out = run.run(block, carried[row : row + 1])
-            if place < len(runs) - 1:
-                carried[row] = out[0]
+                if more:
+                    carried[row] = out[0]
     return watch.values()
 
 

@@ -68,6 +68,10 @@ class InputSums:
         return found
 
 
+class _Seen(Exception):
+    """The last layer has its input; the rest of the block need not run."""
+
+
 class Watch:
     """Statistics of several linear layers of a block. Layers that get the very same tensor (query, key and value) are
     summed once, since the Hessian is what costs."""
@@ -80,13 +84,23 @@ class Watch:
         self._sums: dict[str, InputSums] = {}
         self._leader: dict[str, str] = {}
         self._now: dict[tuple[int, int], tuple[Tensor, str]] = {}
+        self._called: list[str] = []
+        self._usual: list[str] = []
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """In this context the layers' inputs are counted: one pass of the block over one batch."""
+    def watching(self, whole: bool = True) -> Iterator[None]:
+        """In this context the layers' inputs are counted: one pass of the block over one batch.
+
+        A pass that need not be `whole` ends with the input of the last layer, where passes before it have shown which
+        that is: every layer once, in one order. What comes out of the block is then not computed.
+        """
+        self._called, self._whole = [], whole
         handles = [layer.register_forward_pre_hook(self._hook(name)) for name, layer in self._layers.items()]
         try:
             yield
+            self._usual = self._called
+        except _Seen:
+            pass
         finally:
             self._now.clear()
             for handle in handles:
@@ -115,5 +129,8 @@ class Watch:
                 if name not in self._sums:
                     self._sums[name] = self._fresh(name)
                 self._sums[name].add(inputs)
+            self._called.append(name)
+            if not self._whole and self._called == self._usual and sorted(self._usual) == sorted(self._layers):
+                raise _Seen
 
         return hook
