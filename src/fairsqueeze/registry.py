@@ -416,10 +416,9 @@ def checked_settings(declared: Measure | Method, given: Mapping[str, Any]) -> di
     for key in given:
         if key not in known:
             listed = "; ".join(s.describe() for s in known.values()) or "it takes none"
-            hint = unknown_name("setting", key, known)
-            raise BadSetting(
-                f"{declared.name} has no setting {key!r}.", f"{hint.remedy.rstrip('.')}. Settings: {listed}."
-            )
+            hint = unknown_name("setting", key, known).remedy
+            hint = hint if hint.endswith("?") else f"{hint.rstrip('.')}."
+            raise BadSetting(f"{declared.name} has no setting {key!r}.", f"{hint} Settings: {listed}.")
     values = {}
     for name, setting in known.items():
         if name in given:

@@ -61,7 +61,7 @@ def load(reference: str | Path, *, kind: Kind | None = None, device: str = "cpu"
     parsed = parse_reference(reference)
     if dtype not in DTYPES:
         raise BadSetting(f"dtype is {dtype!r}.", f"It must be {', '.join(DTYPES)}.")
-    target = _device(device)
+    target = device_named(device)
     if parsed.source == "reference" and parsed.of is not None and parsed.which is not None:
         base = load(parsed.of.text, kind=kind, device=device, dtype=dtype)
         return make_reference(base, parsed.which)
@@ -254,7 +254,8 @@ def _tokenizer(folder: Path, network: PreTrainedModel) -> PreTrainedTokenizerBas
     return tokenizer
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """The device of this name (`cpu`, `cuda:1`, …). Raises BadSetting if there is none, or torch can't use it here."""
     import torch
 
     try:

@@ -222,9 +222,9 @@ def _file(name: str, forms: str) -> FairsqueezeError | None:
 def _look_at_device(study: Study, findings: Findings) -> None:
     if study.device == "cpu":
         return
-    from fairsqueeze.models.load import _device
+    from fairsqueeze.models.load import device_named
 
     try:
-        _device(study.device)
+        device_named(study.device)
     except FairsqueezeError as error:
         findings.add(("device",), error.message, error.remedy)
