@@ -53,3 +53,17 @@ def test_two_models_are_compared_in_it(frame, declare):
     w = 1 / (1 + np.abs(s - a)) ** 2
     assert found.difference == pytest.approx(w.sum() / (w @ c))
     assert found.verdict == "worse"
+
+
+def test_models_whose_tokenisers_cut_differently_are_not_compared_in_it(frame, declare):
+    rng = np.random.default_rng(0)
+    b, c = rng.normal(0.3, 1, 80), rng.normal(2, 1, 80)
+    s, a = rng.integers(1, 4, (2, 80)).astype(float)
+    trimmed = s + (np.arange(80) == 7)  # one word of one option falls into two pieces
+    found = compare_frames(frame(b, c, n_s=s, n_a=a), frame(b, c, n_s=trimmed, n_a=a), declare(), seed=0)
+    weighted, plain = (
+        next(x for x in found if x.statistic == name and x.axis is None) for name in (FORM, "corrected_bias")
+    )
+    assert (weighted.verdict, weighted.difference, weighted.p) == ("unmeasurable", None, None)
+    assert "tokenisers" in weighted.reason
+    assert plain.difference == 0.0

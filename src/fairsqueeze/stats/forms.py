@@ -4,8 +4,11 @@
 extra tokens cost, which says nothing about groups and is most of the noise: the spread of an item's preference grows
 about in proportion to 1 + the difference. So this form weighs each item by 1 / (1 + difference)², in both means: an
 item with options of equal length counts in full, one token of difference counts a quarter. The weights come from the
-tokeniser and never from a model's answers, so the form is invariant under the same damage as the plain ratio. It
-answers a slightly different question, about items with options of like length, which is the question that was meant.
+tokeniser and never from a model's answers, so the form is invariant under the same damage as the plain ratio, as long
+as the tokeniser stays: one that cuts words differently (another family's, or after trimming of the vocabulary) weighs
+the items anew, which is a change of the question and no damage. `paired` compares no two models in this form whose
+items weigh differently. It answers a slightly different question, about items with options of like length, which is
+the question that was meant.
 """
 
 from __future__ import annotations

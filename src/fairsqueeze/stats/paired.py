@@ -32,7 +32,7 @@ from fairsqueeze.stats.corrected import judge, means, ratios
 from fairsqueeze.stats.estimate import finite, generator
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.flips import Flips, flips_of
-from fairsqueeze.stats.forms import forms_of
+from fairsqueeze.stats.forms import forms_of, length_weights
 from fairsqueeze.stats.interval import Interval, interval_of, p_value
 from fairsqueeze.stats.multiplicity import Correction, adjusted
 from fairsqueeze.stats.pairing import paired_frames
@@ -189,6 +189,8 @@ class _Both:
             figure = self._reads(index, partial(ratios, form=form.form))
             tested = self._test(form.statistic, figure, rests, 0.0, None)
             reasons = self._unmeasurable(index, (n, n_control))
+            if form.by_length and not reasons and self._cut_differently():
+                reasons = "the tokenisers cut the options differently, so that the items don't weigh the same"
             if reasons:
                 tested = _unmeasurable(tested, reasons)
             found.append(self._counted(tested, n, undefined, self._flips_of(form.columns[0])))
@@ -256,6 +258,14 @@ class _Both:
             if judged.reason:
                 found.append(f"{name}: {judged.reason}")
         return "; ".join(found)
+
+    def _cut_differently(self) -> bool:
+        """Whether the rows that count weigh differently in the two models: then their weighted forms don't compare."""
+        base, other = (length_weights(side.frame) for side in self.sides)
+        if base is None or other is None:
+            return base is not other
+        counts = np.any([~np.isnan(self.sides[0].frame[c]) for c in ("preference", "control")], axis=0)
+        return not np.array_equal(base[counts], other[counts])
 
     def _flips(self, index: int) -> Flips | None:
         """Flips behind a published statistic: of its one 0/1 column, or of the preference of a measure."""
