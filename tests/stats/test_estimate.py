@@ -144,6 +144,25 @@ def test_few_clusters_stay_within_the_range_of_the_statistic(frame, declare, sha
     assert 0.0 <= found.low < 0.75
 
 
+def test_clusters_that_all_agree_are_no_certainty_and_a_share_of_one_gets_its_exact_interval(frame, declare, share):
+    found = by_name(estimates_of(frame([2.0] * 12, [2.0] * 12), declare(share), seed=0, replicates=100))
+    # Clopper & Pearson 1934, 12 of 12: .025 ** (1 / 12)
+    one = found["share_stereotypical"]
+    assert (one.value, one.low, one.high) == (1.0, pytest.approx(0.7353515), 1.0)
+    assert (found["preference"].low, found["competence"].low) == (None, None)
+    assert "nothing shows how it varies" in found["preference"].reason
+    assert found["corrected_bias"].status == "unmeasurable"
+    assert found["corrected_bias.guessing"].status == "unmeasurable"
+
+
+def test_an_interval_counts_the_clusters_that_hold_something_to_count(frame, declare, share):
+    rng = np.random.default_rng(0)
+    control = np.where(np.arange(60) % 30 < 4, rng.normal(1, 1, 60), NAN)
+    scored = frame(rng.normal(0, 1, 60), control, cluster=np.arange(60) % 30)
+    found = by_name(estimates_of(scored, declare(share), seed=0, replicates=200))
+    assert (found["preference"].method, found["competence"].method) == ("percentile", "jackknife_t")
+
+
 def test_the_same_seed_gives_the_same_numbers_whatever_the_order_of_rows(scored, declare, share):
     order = np.random.default_rng(0).permutation(len(scored["item"]))
     shuffled = {name: column[order] for name, column in scored.items()}

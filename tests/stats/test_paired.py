@@ -50,9 +50,21 @@ def test_a_model_against_itself_shows_no_change(compare):
 
 def test_pairing_removes_what_both_models_share(compare):
     base = model(0.3)
-    found = compare(base, shifted(base, 0.1))["preference"]
-    assert found.difference == pytest.approx(0.1)
-    assert found.high - found.low == pytest.approx(0.0, abs=1e-9)
+    noise = 0.01 * np.random.default_rng(1).standard_normal(len(base.cluster))
+    found = compare(base, shifted(base, 0.1 + noise))["preference"]
+    assert found.difference == pytest.approx(0.1, abs=0.002)
+    assert 0 < found.high - found.low < 0.003
+
+
+def test_clusters_that_all_differ_alike_are_no_certainty(declare, share, frame):
+    # 5 clusters of 4 items, in each of which one item of four changes sides
+    signs = np.array([1.0, 1.0, 1.0, -1.0] * 5)
+    base = frame(signs, np.ones(20), cluster=np.arange(20) // 4)
+    other = frame(np.where(np.arange(20) % 4 == 0, -1.0, signs), np.ones(20), cluster=np.arange(20) // 4)
+    found = by_name(compare_frames(base, other, declare(share), seed=0, replicates=100))["share_stereotypical"]
+    assert found.difference == -0.25
+    assert (found.low, found.high, found.p, found.verdict) == (None, None, None, "unmeasurable")
+    assert "nothing shows how it varies" in found.reason
 
 
 @pytest.mark.parametrize(

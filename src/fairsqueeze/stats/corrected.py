@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from fairsqueeze.stats.bootstrap import Clusters, clusters_of, resample
-from fairsqueeze.stats.interval import NO_INTERVAL, Interval, Method, interval_of
+from fairsqueeze.stats.interval import NO_INTERVAL, Interval, Method, interval_of, of_what_varies, why_no_interval
 from fairsqueeze.stats.shown_competence import lower_bound
 
 CONTROL_LEVEL = 0.99
@@ -181,8 +181,9 @@ def judge(
         found = interval_of(
             value, ratios(replicates, form), clusters, level=level, left_out=ratios(left_out, form), method=method
         )
+        found = of_what_varies(found, value, clusters, level=level)
         if not found.exists:
-            reason = _why_no_interval(clusters, each)
+            reason = why_no_interval(clusters.resting_on(each[:, 1]), "the ratio")
         elif not math.isfinite(found.low - found.high):  # type: ignore[operator]
             reason = "the interval of the ratio has no finite bounds"
     return Corrected(
@@ -269,22 +270,16 @@ def _why_unmeasurable(
     if counted[1] == 0:
         return "no row has a control"
     if competence_low is None and not competence <= 0:
-        return _varies_in_none(each[:, 3], "a control", "the control")
+        return _no_bound(each[:, 3])
     if competence_low is None or competence_low <= 0:
         return f"the {CONTROL_LEVEL:.0%} interval of mean(control) reaches 0: no competence is shown"
     return "" if math.isfinite(value) else "the ratio is not finite"
 
 
-def _why_no_interval(clusters: Clusters, each: np.ndarray) -> str:
-    if clusters.fewest < 2:
-        return _varies_in_none(each[:, 1], "a preference", "it")
-    return "the ratio is the same, or undefined, whichever clusters are drawn: nothing shows how it varies"
-
-
-def _varies_in_none(weight: np.ndarray, holds: str, subject: str) -> str:
-    """What to say where no interval exists: of one cluster, of one among several that has what counts, of no spread."""
+def _no_bound(weight: np.ndarray) -> str:
+    """Why mean(control) has no lower bound; `weight` of the controls in each cluster, shape (C,)."""
     if len(weight) == 1:
-        return f"one cluster: nothing shows how {subject} varies"
+        return "one cluster: nothing shows how the control varies"
     if np.sum(weight > 0) < 2:
-        return f"only one of {len(weight)} clusters has {holds}: nothing shows how {subject} varies"
-    return f"{subject} is the same in all clusters: nothing shows how it varies"
+        return f"only one of {len(weight)} clusters has a control: nothing shows how the control varies"
+    return "the control is the same in all clusters: nothing shows how it varies"

@@ -14,8 +14,12 @@ from fairsqueeze.stats.bootstrap import Clusters, jackknife, resample
 from fairsqueeze.stats.corrected import fieller_of_sums, judge, means, ratios, verdict_of
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import CorrectedForm, forms_of
-from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of
+from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of, of_what_varies, why_no_interval
 from fairsqueeze.stats.pooling import MIN_AXES, Pooled, error_of, partial_pooling
+
+ESTIMATES_VERSION = 1
+"""Raised when equal records give another estimate, interval, verdict or comparison than before: whatever `estimates_of`
+or `paired.compare_frames` computes. Kept documents of variants are then made anew from their records."""
 
 POOLED = ("corrected_bias", "corrected_bias.prior")
 """Corrected forms that are also given partially pooled across axes, as `….pooled`."""
@@ -35,10 +39,10 @@ class Estimate:
         n_undefined: rows that should count but are undefined.
         ideal, chance, constant: what an unbiased model, one answering at random, one with a constant output gets.
         status: ok, undefined (nothing counts) or unmeasurable (no competence is shown).
-        method: percentile, bca, jackknife_t or none: how the interval came about (`interval`).
+        method: percentile, bca, jackknife_t, clopper_pearson or none: how the interval came about (`interval`).
         n_clusters: independent clusters behind the interval.
         verdict: of corrected forms: biased, fair, inconclusive or unmeasurable (`corrected`).
-        reason: why it is unmeasurable.
+        reason: why it is unmeasurable, or why it has a value but no interval.
         bca_low, bca_high, fieller_low, fieller_high: of the ratios of means (`corrected_bias`, `.prior`): the BCa
             interval from the same replicates and Fieller's, checks beside `low` and `high`; None where undefined.
     """
@@ -160,8 +164,16 @@ class Resampled:
             left_out = jackknife(figures.clusters, figures.evaluate)
         return cls(figures, values, drawn, left_out, level)
 
-    def interval(self, value: float, drawn: np.ndarray, left_out: np.ndarray, clusters: Clusters) -> Interval:
-        return interval_of(value, drawn, clusters, level=self.level, left_out=left_out)
+    def interval(
+        self,
+        value: float,
+        drawn: np.ndarray,
+        left_out: np.ndarray,
+        clusters: Clusters,
+        limits: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Interval:
+        found = interval_of(value, drawn, clusters, level=self.level, left_out=left_out)
+        return of_what_varies(found, value, clusters, level=self.level, limits=limits)
 
     def estimate(self, statistic: str, value: float, interval: Interval, **fields: Any) -> Estimate:
         return Estimate(
@@ -182,11 +194,11 @@ def _published(drawn: Resampled, index: int, rng: np.random.Generator) -> Estima
     published = drawn.figures.published[index]
     statistic = published.statistic
     value = float(drawn.values[index])
-    interval = NO_INTERVAL
+    interval, reason = NO_INTERVAL, ""
     if statistic.resample:
         clusters = drawn.figures.published_clusters(index)
-        interval = drawn.interval(value, drawn.drawn[:, index], drawn.left_out[:, index], clusters)
-        interval = interval.clipped(*statistic.range)
+        interval = drawn.interval(value, drawn.drawn[:, index], drawn.left_out[:, index], clusters, statistic.range)
+        reason = _why(value, interval, clusters)
     chance = statistic.chance
     if callable(chance):
         chance = float(chance(published.frame, rng)) if len(published.rows) else None
@@ -194,6 +206,7 @@ def _published(drawn: Resampled, index: int, rng: np.random.Generator) -> Estima
         statistic.name,
         value,
         interval,
+        reason=reason,
         n=len(published.rows),
         n_undefined=published.n_undefined,
         ideal=finite(statistic.ideal),
@@ -210,9 +223,15 @@ def _preference(drawn: Resampled) -> list[Estimate]:
     value, replicates, left_out = (
         means(drawn.figures.preference_sums(c))[0] for c in (drawn.values, drawn.drawn, drawn.left_out)
     )
-    interval = drawn.interval(float(value), replicates, left_out, drawn.figures.preference_clusters())
+    clusters = drawn.figures.preference_clusters()
+    interval = drawn.interval(float(value), replicates, left_out, clusters)
     fields = {"n": n, "n_undefined": undefined, "ideal": 0.0, "chance": 0.0, "constant": 0.0}
-    return [drawn.estimate("preference", float(value), interval, **fields)]
+    reason = _why(float(value), interval, clusters)
+    return [drawn.estimate("preference", float(value), interval, reason=reason, **fields)]
+
+
+def _why(value: float, interval: Interval, clusters: Clusters) -> str:
+    return why_no_interval(clusters) if math.isfinite(value) and not interval.exists else ""
 
 
 def _form(drawn: Resampled, index: int, form: CorrectedForm) -> list[Estimate]:
@@ -224,9 +243,11 @@ def _form(drawn: Resampled, index: int, form: CorrectedForm) -> list[Estimate]:
     found = []
     if form.competence is not None:
         value = float(means(sums)[1])
-        interval = drawn.interval(value, means(replicates)[1], means(left_out)[1], figures.competence_clusters(index))
+        clusters = figures.competence_clusters(index)
+        interval = drawn.interval(value, means(replicates)[1], means(left_out)[1], clusters)
         fields = {"n": n_control, "n_undefined": control_undefined, "ideal": None, "chance": 0.0, "constant": 0.0}
-        found.append(drawn.estimate(form.competence, value, interval, **fields))
+        reason = _why(value, interval, clusters)
+        found.append(drawn.estimate(form.competence, value, interval, reason=reason, **fields))
     corrected = judge(
         sums,
         replicates,

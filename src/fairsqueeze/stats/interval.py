@@ -11,7 +11,8 @@ Rules, in order:
    about the bootstrap", sect. 5.3: "expanded percentile"). From a few hundred clusters on it is the plain percentile
    interval. Or BCa (Efron 1987) with the same tails, and acceleration from the jackknife over clusters.
 
-Where more than 5 % of the replicates are undefined there is no interval.
+Where more than 5 % of the replicates are undefined there is no interval. And where all clusters agree there is none of
+width 0 either (`of_what_varies`): that they agree says how they vary no better than one of them would.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Method = Literal["percentile", "bca"]
 
 @dataclass(frozen=True)
 class Interval:
-    """Lower and upper bound (None: no interval) and how they came about: percentile, bca, jackknife_t or none."""
+    """Lower and upper bound (None: no interval) and how: percentile, bca, jackknife_t, clopper_pearson or none."""
 
     low: float | None
     high: float | None
@@ -114,7 +115,8 @@ def p_value(
     """Two-sided p-value of the statistic being `null`; agrees with `interval_of` (percentile, jackknife_t).
 
     The share of replicates beyond `null`, ties half and one added on both sides so that it is never 0, is read as
-    normal, and taken back through the expansion to Student's t. None where there is no interval.
+    normal, and taken back through the expansion to Student's t. None where there is no interval, and where few clusters
+    agree to the last digit on something else: their spread of 0 would make any difference certain.
     """
     fewest = clusters.fewest
     if not math.isfinite(value) or fewest < 2:
@@ -123,8 +125,8 @@ def p_value(
         if left_out is None:
             raise ValueError(f"p_value: {fewest} clusters need the leave-one-out values.")
         se = jackknife_se(left_out, clusters)
-        if se == 0:
-            return 1.0 if value == null else 0.0
+        if has_no_spread(se, value):
+            return 1.0 if has_no_spread(abs(value - null), value) else None
         return float(2 * stdtr(fewest - 1, -abs(value - null) / se)) if math.isfinite(se) else None
     defined = replicates[~np.isnan(replicates)]
     if len(defined) < (1 - MAX_UNDEFINED) * len(replicates):
@@ -138,7 +140,29 @@ def p_value(
 
 def has_no_spread(spread: float, value: float) -> bool:
     """Whether a spread is 0 but for rounding, which tells nothing of how the figure varies."""
-    return spread <= 1e-10 * max(abs(value), 1e-300)
+    return spread <= max(1e-10 * abs(value), 1e-15)
+
+
+def of_what_varies(
+    interval: Interval,
+    value: float,
+    clusters: Clusters,
+    *,
+    level: float = 0.95,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> Interval:
+    """`interval` within `limits`, the possible values of the statistic; none where it is a point, but for shares.
+
+    A share (limits finite) of 0 or 1 in every cluster gets the exact interval of Clopper and Pearson 1934 for so many
+    clusters, all alike: with k of them the other end lies `1 - ((1 - level) / 2) ** (1 / k)` of the range away.
+    """
+    if interval.low is None or interval.high is None or not has_no_spread(interval.high - interval.low, value):
+        return interval.clipped(*limits)
+    reach = (limits[1] - limits[0]) * (1 - ((1 - level) / 2) ** (1 / clusters.fewest))
+    if not math.isfinite(reach) or not any(math.isclose(value, end, abs_tol=1e-12) for end in limits):
+        return NO_INTERVAL
+    low = math.isclose(value, limits[0], abs_tol=1e-12)
+    return Interval(limits[0] if low else value - reach, value + reach if low else limits[1], "clopper_pearson")
 
 
 def jackknife_se(left_out: np.ndarray, clusters: Clusters) -> float:
@@ -150,6 +174,14 @@ def jackknife_se(left_out: np.ndarray, clusters: Clusters) -> float:
         members = left_out[clusters.stratum == stratum]
         variance += (len(members) - 1) / len(members) * float(np.sum((members - members.mean()) ** 2))
     return math.sqrt(variance)
+
+
+def why_no_interval(clusters: Clusters, subject: str = "it") -> str:
+    """What to say of a figure that is defined and has no interval."""
+    if clusters.fewest < 2:
+        one = "one cluster" if clusters.count == 1 else f"only one of {clusters.count} clusters counts"
+        return f"{one}: nothing shows how {subject} varies"
+    return f"{subject} is the same, or undefined, whichever clusters are drawn: nothing shows how it varies"
 
 
 def _quantile(ordered: np.ndarray, probability: float) -> float:

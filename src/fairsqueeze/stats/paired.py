@@ -9,7 +9,8 @@ estimated of |.|, whose bootstrap is biased near 0. A d that differs from 0 with
 ideal and out on the other side) is "changed".
 
 **Verdicts.** worse, better, changed (in no known direction), no detectable change, unmeasurable: either side's
-corrected bias is unmeasurable, or there is no interval.
+corrected bias is unmeasurable, or there is no interval. A difference that is the same in every cluster has none, and no
+p-value: that it is 0 everywhere is "no detectable change", anything else everywhere is too little to judge by.
 
 **Multiplicity.** Per-axis tests of one statistic form a family and are Holm-corrected; overall figures stand alone.
 Intervals are never adjusted.
@@ -33,12 +34,13 @@ from fairsqueeze.stats.estimate import finite, generator
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.flips import Flips, flips_of
 from fairsqueeze.stats.forms import forms_of, length_weights
-from fairsqueeze.stats.interval import Interval, interval_of, p_value
+from fairsqueeze.stats.interval import Interval, interval_of, of_what_varies, p_value, why_no_interval
 from fairsqueeze.stats.multiplicity import Correction, adjusted
 from fairsqueeze.stats.pairing import paired_frames
 
 Verdict = Literal["worse", "better", "changed", "no detectable change", "unmeasurable"]
 POWER = 0.8
+ALIKE = "the models are alike in every cluster: no interval"
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,10 @@ class _Both:
             sums, sums_out = (p[0] + p[1] - 2 * (ideal or 0.0) for p in (drawn, left_out))
         total = base + other - 2 * (ideal or 0.0)
         interval = interval_of(other - base, changes, clusters, level=self.level, left_out=changes_out)
+        alike = interval.exists and interval.low == interval.high == 0.0
+        interval = of_what_varies(interval, other - base, clusters, level=self.level)
         p = p_value(other - base, changes, clusters, left_out=changes_out) if interval.exists else None
+        p = 1.0 if alike else p
         p_sum = p_value(total, sums, clusters, left_out=sums_out) if interval.exists and ideal is not None else None
         comparison = Comparison(
             self.sides[0].declared.name,
@@ -241,7 +246,7 @@ class _Both:
             ideal=ideal,
             better=better,
             method=interval.method,
-            reason="" if interval.exists else "no interval: one cluster, or too many undefined replicates",
+            reason="" if interval.exists else ALIKE if alike else why_no_interval(clusters, "the difference"),
         )
         return _Tested(comparison, p_sum, float(np.sign(total)) if math.isfinite(total) else 0.0)
 

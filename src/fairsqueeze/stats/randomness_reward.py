@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairsqueeze.stats.bootstrap import Clusters, clusters_of, jackknife, resample
-from fairsqueeze.stats.interval import NO_INTERVAL, interval_of, needs_jackknife
+from fairsqueeze.stats.interval import NO_INTERVAL, interval_of, needs_jackknife, of_what_varies, why_no_interval
 
 MIN_LOSS = 0.02
 """Root mean square loss of competence below which a table of results has no reward to speak of."""
@@ -76,12 +76,13 @@ def reward_from_levels(levels: Levels, ideal: float, clusters: Clusters, *, leve
     distance, lost, reward = (
         interval_of(float(at[k]), drawn[..., k], clusters, level=level, left_out=left_out[..., k]) for k in range(3)
     )
+    reward = of_what_varies(reward, float(at[2]), clusters, level=level)
     if not distance.excludes(0.0):
         return RandomnessReward(None, None, None, n, fewest, "the parent's score does not differ from its ideal")
     if lost.low is None or not lost.low > 0:
         return RandomnessReward(None, None, None, n, fewest, NOTHING_LOST)
     if not reward.exists:
-        return RandomnessReward(None, None, None, n, fewest, "the reward has no interval")
+        return RandomnessReward(None, None, None, n, fewest, why_no_interval(clusters, "the reward"))
     return RandomnessReward(float(at[2]), reward.low, reward.high, n, fewest)
 
 
@@ -127,6 +128,7 @@ def reward_from_table(
         left_out = jackknife(clusters, evaluate)[:, 0] if needs_jackknife(clusters, "percentile") else None
         drawn = resample(clusters, evaluate, replicates, rng)[:, 0]
         interval = interval_of(value, drawn, clusters, level=level, left_out=left_out)
+        interval = of_what_varies(interval, value, clusters, level=level)
     reason = "" if interval.exists else "one parent: no interval"
     if not interval.exists and clusters.count > 1:
         reason = "no interval: the parents' rewards are equal, or undefined without one of them"

@@ -18,7 +18,7 @@ from fairsqueeze.stats.corrected import Corrected, judge, means, ratios
 from fairsqueeze.stats.estimate import finite, generator
 from fairsqueeze.stats.figures import Figures, parts_of
 from fairsqueeze.stats.forms import CorrectedForm, forms_of
-from fairsqueeze.stats.interval import interval_of
+from fairsqueeze.stats.interval import interval_of, of_what_varies
 from fairsqueeze.stats.randomness_reward import Levels, RandomnessReward, reward_from_levels
 from fairsqueeze.validation.values import without_p_values
 
@@ -130,7 +130,8 @@ class _Many:
             levels, self.figures, rests, self.values, self.drawn, self.left_out, strict=True
         ):
             at, replicates, jackknifed = (read(figures, c) for c in (value, drawn, left_out))
-            interval = interval_of(float(at), replicates, clusters, left_out=jackknifed).clipped(*limits)
+            interval = interval_of(float(at), replicates, clusters, left_out=jackknifed)
+            interval = of_what_varies(interval, float(at), clusters, limits=limits)
             status = "ok" if math.isfinite(float(at)) else "undefined"
             found.append(
                 Point(
