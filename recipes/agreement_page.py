@@ -84,6 +84,15 @@ def interval(entry: Any) -> str:
     return f"{signed(entry['value'])} [{signed(entry['low'])}, {signed(entry['high'])}]"
 
 
+def bounds(entry: Any) -> str:
+    return "–" if entry["low"] is None else f"[{signed(entry['low'])}, {signed(entry['high'])}]"
+
+
+def corrected(reward: dict[str, Any]) -> dict[str, Any]:
+    """A reward with the interval that decides: at the level that Bonferroni asks over all measures."""
+    return {**reward, "low": reward["low_corrected"], "high": reward["high_corrected"]}
+
+
 def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
@@ -112,7 +121,7 @@ def hidden_match() -> list[str]:
 
 def all_students(seeds: dict[str, Any], alone: dict[str, Any]) -> list[str]:
     heads = ["measure, as distance from its ideal", "with accuracy, seeds", "with accuracy, rows"]
-    heads += ["without collapsed, rows", "randomness reward, teachers"]
+    heads += ["without collapsed, rows", "randomness reward, teachers", "its interval for all eight"]
     fewer = [s["set"] for s in alone["sets"]].index("without collapsed")
     rewards = {r["measure"]: r for r in seeds["sets"][0]["randomness_reward"]}
     reading = "distance from the ideal"
@@ -120,7 +129,7 @@ def all_students(seeds: dict[str, Any], alone: dict[str, Any]) -> list[str]:
     for m in IDEALS:
         cells = [capability(d, "spearman", reading)[m] for d in (seeds, alone)]
         cells += [capability(alone, "spearman", reading, fewer)[m], rewards[m]]
-        rows.append([NAMES[m], *map(interval, cells)])
+        rows.append([NAMES[m], *map(interval, cells), bounds(corrected(rewards[m]))])
     return grid(heads, rows)
 
 
@@ -184,7 +193,7 @@ TEMPLATE = """# Do bias measures agree? Two published tables, read again
 
 Written by `recipes/agreement_page.py`; every number below is computed by `fairsqueeze.analyse`. The tables are
 other people's work and are not in this repository. Intervals are 95 %; p-values are corrected by Holm over all
-pairs of a kind.
+pairs of a kind, intervals of randomness rewards that decide by Bonferroni over all measures.
 
 ## In short
 
@@ -204,7 +213,8 @@ All students with their teachers, a run that stands in two files once: {COUNTS}
 Bias-NLI is read as 1 - (net or fraction neutral); WEAT and SEAT are means of absolute effect sizes per axis
 (WEAT 6–8 and 3–5, SEAT 6–8b and 3–5b). A positive correlation: better models look more biased. Collapsed:
 {COLLAPSED}. Randomness reward: the share of the teacher's distance from the ideal that is gone per share of its
-accuracy above chance that is gone; 1 pays damage in full.
+accuracy above chance that is gone; 1 pays damage in full. Its last column is at the level that Bonferroni asks over
+the eight measures (99.4 %), and decides.
 
 Pairs of different instruments, the strongest six:
 
@@ -233,6 +243,29 @@ Every interval spans most of what is possible. With nine independent rows a rank
 {NEEDED} before its interval leaves 0, before any correction; and {NINE_COLLAPSED} of the nine have collapsed to
 chance.
 
+## How `analyse` reads a table
+
+Any table of results will do, one row per checkpoint (or per checkpoint and measure). What the names of the columns
+don't tell can be given, and the output says what was chosen:
+
+    fairsqueeze analyse results.csv --performance accuracy --chance 0.33 --measure weat --measure net_neutral \\
+        --ideal weat=0 --ideal net_neutral=1 --parent kind=dense --cluster model
+
+- **Ideals and chance** known by name are put on the scale of the values: net neutral has the ideal 1 among shares and
+  100 among percentages. Values that could be either (largest above 1, up to 2) or neither get none, and the output
+  asks for it. Cells such as `47.3%` are read as 47.3 where all of a column have the sign. A column named like a measure
+  that a cell keeps from being read is named with that cell.
+- **Undefined values** are not filled in, and they are not spread at random: corrected bias is null above all where a
+  checkpoint has collapsed. Each figure is about the rows where all it needs is defined, which `n` counts; the output
+  says how many are undefined, and how many of these have collapsed. Krippendorff's α compares two measures by their
+  ranks among the rows that both have; without undefined values it is the published α of the ranks, of all measures
+  together.
+- **Fronts.** The probability of being on a front comes from normal draws from the intervals, independent between
+  checkpoints. Checkpoints that answered the same items err alike, so their differences are surer than that: a place on
+  the front looks less decided than it is.
+- **Cost.** 10,000 checkpoints × 30 measures take 21 s of one core (22 s with undefined values); a test holds
+  it to 60 s.
+
 ## Reproduce
 
     FAIRSQUEEZE_DATA=../shared/datasets python recipes/agreement_page.py
@@ -243,7 +276,7 @@ def short(seeds: dict[str, Any], alone: dict[str, Any], nine: dict[str, Any]) ->
     """The reading, with its numbers."""
     reading = "distance from the ideal"
     weat, race = (capability(alone, "spearman", reading)[m] for m in ("weat_gender", "racial_net_neutral"))
-    rewards = {r["measure"]: r for r in seeds["sets"][0]["randomness_reward"]}
+    rewards = {r["measure"]: corrected(r) for r in seeds["sets"][0]["randomness_reward"]}
     paid = {m: r for m, r in rewards.items() if r["low"] is not None and not r["low"] <= 0 <= r["high"]}
     named = "; ".join(f"{NAMES[m]} {interval(r)}" for m, r in paid.items()) or "none"
     beyond = next(f for f in alone["sets"][0]["validity"]["figures"] if f["name"] == "beyond_method")
@@ -253,7 +286,8 @@ def short(seeds: dict[str, Any], alone: dict[str, Any], nine: dict[str, Any]) ->
     lines = [
         f"With accuracy of a distilled student goes WEAT's gender bias ({interval(weat)}, rows: better models look "
         f"more biased) and, the other way, Bias-NLI's race bias ({interval(race)}).",
-        f"Measures whose randomness reward differs from 0 ({len(paid)} of {len(rewards)}, three teachers): {named}. "
+        f"Measures whose randomness reward differs from 0 ({len(paid)} of {len(rewards)}, three teachers, intervals "
+        f"that hold for all {len(rewards)} at once): {named}. "
         "Above 0, a student is paid for losing competence; of the others the intervals include 0.",
         f"The eight rankings of the checkpoints have a Krippendorff's α of {interval(ranking)} (rows; 1 would be full "
         "agreement). Different measures of one axis correlate more than one measure on different axes by "

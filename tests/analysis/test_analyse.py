@@ -251,7 +251,10 @@ def test_the_front_with_intervals_has_probabilities_and_without_says_so():
     assert points["b"].on_front
     assert not points["c"].on_front if "c" in points else True
     assert 0.05 <= points["c"].probability <= 0.35
+    said = "independent between checkpoints, also where these answered the same items"
+    assert said in fairsqueeze.analyse(table, **FAST).points.choices[-1]
     exact = fairsqueeze.analyse({k: v for k, v in table.items() if k[-3:] not in ("low", "igh")}, **FAST)
+    assert not any(said in c for c in exact.points.choices)
     assert exact.fronts[0].replicates == 0
     assert [p.checkpoint for p in exact.fronts[0].points] == ["a", "b"]
     assert any("probability of being on the front" in s.what for s in exact.not_shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from fairsqueeze.analysis import collapse, influential
 from fairsqueeze.analysis.checkpoints import Checkpoints
 from fairsqueeze.analysis.findings import Finding, findings_of
 from fairsqueeze.analysis.from_store import table_of_folder
-from fairsqueeze.analysis.fronts import Front, fronts_of
+from fairsqueeze.analysis.fronts import DRAWS, Front, fronts_of
 from fairsqueeze.analysis.influential import Influential, influential_rows
 from fairsqueeze.analysis.long_form import is_long, widened
 from fairsqueeze.analysis.not_shown import NotShown, not_shown_of
@@ -125,6 +125,9 @@ def analyse(
             sets.append(relations_of(fewer, name, labels, seed=seed, replicates=replicates))
     fronts = fronts_of(points, seed=seed, replicates=replicates)
     found, not_shown = findings_of(sets, fronts), not_shown_of(points, sets, fronts, left_out)
+    if any(f.draws for f in fronts):
+        said = f"Probabilities of being on a front: {DRAWS}, also where these answered the same items."
+        points = replace(points, choices=(*points.choices, said))
     settings = {"seed": int(seed), "replicates": int(replicates), "level": 0.95, "correction": CORRECTION}
     broken = None if collapsed is None else tuple(points.labels[i] for i in collapsed)
     return Analysis(points, tuple(sets), broken, tuple(strong), tuple(fronts), tuple(found), tuple(not_shown), settings)
