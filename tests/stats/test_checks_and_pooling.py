@@ -111,6 +111,21 @@ def test_an_unmeasurable_axis_neither_gives_nor_takes(frame, declare):
     assert "too few to pool" in few["age"].reason
 
 
+def test_axes_that_share_controls_are_not_pooled(frame, declare):
+    # 6 axes, true corrected bias 1, controls common to all: pooled intervals covered 89 % of the time, raw ones 95 %
+    rng = np.random.default_rng(0)
+    axes = [f"axis{k}" for k in range(6) for _ in range(60)] + [None] * 30
+    nothing = np.full(390, np.nan)
+    preference, control = nothing.copy(), nothing.copy()
+    preference[:360], control[360:] = rng.normal(1, 1, 360), rng.normal(1, 1, 30)
+    found = estimates_of(frame(preference, control, axis=axes), declare(), seed=0, replicates=300)
+    raw, pooled = by_axis(found, "corrected_bias"), by_axis(found, "corrected_bias.pooled")
+    assert len(pooled) == 6
+    assert all(raw[axis].status == "ok" for axis in pooled)
+    assert {(e.value, e.status) for e in pooled.values()} == {(None, "unmeasurable")}
+    assert all("share controls" in e.reason for e in pooled.values())
+
+
 def test_pooling_keeps_the_axioms(frame, declare):
     def pooled(damage):
         return by_axis(estimates_of(several(frame, damage), declare(), seed=0), "corrected_bias.pooled")

@@ -12,7 +12,7 @@ import numpy as np
 from fairsqueeze.registry import Frame, Measure
 from fairsqueeze.stats.bootstrap import Clusters, jackknife, resample
 from fairsqueeze.stats.corrected import fieller_of_sums, judge, means, ratios, verdict_of
-from fairsqueeze.stats.figures import Figures, parts_of
+from fairsqueeze.stats.figures import Figures, parts_of, text
 from fairsqueeze.stats.forms import CorrectedForm, forms_of
 from fairsqueeze.stats.interval import NO_INTERVAL, Interval, interval_of, of_what_varies, why_no_interval
 from fairsqueeze.stats.pooling import MIN_AXES, Pooled, error_of, partial_pooling
@@ -23,6 +23,9 @@ or `paired.compare_frames` computes. Kept documents of variants are then made an
 
 POOLED = ("corrected_bias", "corrected_bias.prior")
 """Corrected forms that are also given partially pooled across axes, as `….pooled`."""
+
+FEW_AXES = f"fewer than {MIN_AXES} axes can be measured, too few to pool"
+SHARED = "not pooled: the axes share controls, so their errors are not independent"
 
 
 @dataclass(frozen=True)
@@ -104,18 +107,34 @@ def estimates_of(
             found += _preference(drawn)
         for index, form in enumerate(figures.forms):
             found += _form(drawn, index, form)
-    return [*found, *(pooled for statistic in POOLED for pooled in pooled_estimates(found, statistic, level=level))]
+    for form in forms:
+        if form.statistic in POOLED:
+            shared = _shares_controls(frame, form)
+            found += pooled_estimates(found, form.statistic, level=level, shares_controls=shared)
+    return found
 
 
-def pooled_estimates(found: Sequence[Estimate], statistic: str, *, level: float = 0.95) -> list[Estimate]:
+def _shares_controls(frame: Frame, form: CorrectedForm) -> bool:
+    """Whether the axes have controls in common: rows without an axis."""
+    control = np.asarray(frame[form.columns[1]], dtype=np.float64)
+    return bool(np.any(~np.isnan(control[text(frame["axis"]) == ""])))
+
+
+def pooled_estimates(
+    found: Sequence[Estimate], statistic: str, *, level: float = 0.95, shares_controls: bool = False
+) -> list[Estimate]:
     """The axes' estimates of `statistic`, each pulled toward the others as far as they resemble each other.
 
     One estimate per axis, named `{statistic}.pooled`; nothing for fewer than three axes. Unmeasurable axes neither give
-    nor take: they stay unmeasurable, and so do all where fewer than three can be measured. See `pooling` for the model.
+    nor take: they stay unmeasurable, and so do all where fewer than three can be measured. With `shares_controls` all
+    axes are wrong together when the common control is, which the model of independent errors takes for agreement: none
+    is pooled. See `pooling` for the model.
     """
     raw = [e for e in found if e.statistic == statistic and e.axis is not None]
     if len(raw) < MIN_AXES:
         return []
+    if shares_controls:
+        return [_pooled(e, None, SHARED) for e in raw]
     errors = {e.axis: error_of(e.low, e.high, level) for e in raw if e.low is not None and e.high is not None}
     usable = [e for e in raw if e.value is not None and errors.get(e.axis, 0.0) > 0]
     pooled = partial_pooling(
@@ -128,11 +147,11 @@ def pooled_estimates(found: Sequence[Estimate], statistic: str, *, level: float 
     return [_pooled(e, by_axis.get(str(e.axis))) for e in raw]
 
 
-def _pooled(raw: Estimate, pooled: Pooled | None) -> Estimate:
+def _pooled(raw: Estimate, pooled: Pooled | None, why: str = FEW_AXES) -> Estimate:
     blank = replace(raw, bca_low=None, bca_high=None, fieller_low=None, fieller_high=None)
     name = f"{raw.statistic}.pooled"
     if pooled is None:
-        reason = raw.reason or f"fewer than {MIN_AXES} axes can be measured, too few to pool"
+        reason = raw.reason or why
         lost: dict[str, Any] = {"status": "unmeasurable", "verdict": "unmeasurable", "method": "none"}
         return replace(blank, statistic=name, value=None, low=None, high=None, reason=reason, **lost)
     verdict = verdict_of(Interval(pooled.low, pooled.high, "partial_pooling"))

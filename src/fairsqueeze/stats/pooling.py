@@ -6,7 +6,7 @@ Normal hierarchical model (Rubin 1981; Gelman et al., Bayesian Data Analysis, 3r
 
 with flat priors on mean and spread (>= 0). The posterior is computed on a grid over the spread, so unlike plain
 empirical Bayes the intervals hold the uncertainty about how much to pool. A flat prior on the spread needs three axes
-or more.
+or more. The axes' errors must be independent: axes that share controls are not pooled (`estimate`).
 """
 
 from __future__ import annotations
