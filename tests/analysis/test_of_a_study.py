@@ -50,7 +50,7 @@ def document(label, kind, order, model, guess):
         },
         "estimates": estimates,
         "warnings": [],
-        "provenance": {"command": "x"},
+        "provenance": {"command": "x", "steps": {}},
     }
     return {"label": label, "kind": kind, "model": model, "audit": audit, "comparison": None, "order": order}
 
