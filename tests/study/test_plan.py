@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fairsqueeze.report.plan_text import plan_text
 from fairsqueeze.spec import Spec
+from fairsqueeze.study.audit import AuditOptions
 from fairsqueeze.study.evaluation import prepare
 from fairsqueeze.study.memory import peak_bytes, start_peak
 from fairsqueeze.study.outlook import outlook
@@ -18,6 +19,7 @@ from fairsqueeze.study.plan import plan, steps_of
 from fairsqueeze.study.rates import Rate, Rates
 from fairsqueeze.study.run import run
 from fairsqueeze.study.study import Study
+from fairsqueeze.study.variant import variant_keys
 
 pytestmark = pytest.mark.usefixtures("small_registry")
 SOURCE = {"files": {"model.safetensors": "ab" * 32}}
@@ -66,6 +68,25 @@ def test_ids_follow_weights_items_code_and_precision_and_nothing_else() -> None:
     assert [a == b for a, b in zip(base, changed, strict=True)] == [True, True, False] * 3
     newer = replace(asked, declared=replace(asked.declared, version=2))
     assert [a == b for a, b in zip(base, ids(study(), evaluation=newer), strict=True)] == [True, True, False] * 3
+
+
+@pytest.mark.parametrize("version", ["ENGINE_VERSION", "ESTIMATES_VERSION", "REFERENCES_VERSION"])
+def test_ids_of_steps_and_variants_follow_the_code_behind_their_numbers(
+    version: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One per line of the plan: dense, a reference row, a compressed one."""
+    asked = prepare([Spec("fluency")], "causal", limit=None, seed=0)
+    one = study(tiny_folder, references=["random"], pipelines=[[{"magnitude.linear": {"sparsity": 0.5}}]])
+
+    def ids() -> tuple[list[str], list[str]]:
+        steps = steps_of(plan(one), str(tiny_folder), SOURCE, asked, [16])
+        return [s.id for s in steps if s.kind == "evaluate"], variant_keys(plan(one).variants, asked, AuditOptions())
+
+    before = ids()
+    monkeypatch.setattr(f"fairsqueeze.study.plan.{version}", 99)
+    expected = [True, False, True] if version == "REFERENCES_VERSION" else [False] * 3
+    for old, new in zip(before, ids(), strict=True):
+        assert [a == b for a, b in zip(old, new, strict=True)] == expected
 
 
 def test_a_hundred_thousand_steps_are_planned_in_ten_seconds_and_one_gibibyte() -> None:

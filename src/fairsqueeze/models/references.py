@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+REFERENCES_VERSION = 1
+"""Raised when a reference model of equal seed gets other weights, so that no kept one is mistaken for a new one."""
+
 
 def make_reference(model: Model, which: ReferenceModel, seed: int = 0) -> Model:
     """A reference model made from `model`, which is left as it is; same tokeniser, kind, precision and device.

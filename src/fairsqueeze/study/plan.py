@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from fairsqueeze.assets.checksum import files_named
+from fairsqueeze.models.references import REFERENCES_VERSION
 from fairsqueeze.registry import methods
 from fairsqueeze.spec import Spec, content_id
+from fairsqueeze.stats.estimate import ESTIMATES_VERSION
+from fairsqueeze.study.audit import ENGINE_VERSION
 from fairsqueeze.study.study import Study
 
 if TYPE_CHECKING:
@@ -107,15 +111,15 @@ def steps_of(
         evaluations: what it is asked, prepared once for all variants; `sizes` is how much each asks.
     """
     context = content_id([source, plan.study.dtype, plan.study.device.split(":")[0]])
-    asked = [_asked_id(evaluation) for evaluation in evaluations]
-    made_by: dict[tuple[Spec, ...], str] = {}
+    scored = scored_by(plan.study.seeds[0])
+    asked = [content_id([asked_as(evaluation), scored]) for evaluation in evaluations]
+    making: dict[tuple[str | None, tuple[Spec, ...]], str] = {}
     dense: tuple[str, ...] = ()
     for variant in plan.of(model):
-        if variant.steps not in made_by:
-            made_by[variant.steps] = content_id(
-                [[methods.get(s.name).version, files_named(s.parameters)] for s in variant.steps]
-            )
-        made = _hashed("compress", context, variant.id, made_by[variant.steps])
+        recipe = (variant.reference, variant.steps)
+        if recipe not in making:
+            making[recipe] = content_id(made_by(variant))
+        made = _hashed("compress", context, variant.id, making[recipe])
         yield Step(made, "compress", variant.id, "", 0, dense)
         dense = dense or (made,)
         yield Step(_hashed("footprint", made), "footprint", variant.id, "", 0, (made,))
@@ -123,9 +127,23 @@ def steps_of(
             yield Step(_hashed("evaluate", made, one), "evaluate", variant.id, evaluation.declared.name, size, (made,))
 
 
-def _asked_id(evaluation: Evaluation) -> str:
+def made_by(variant: PlannedVariant) -> list[Any]:
+    """The code that makes `variant`, by version, and the files that its settings name, by their bytes."""
+    if variant.reference:
+        return ["reference", REFERENCES_VERSION]
+    return [[methods.get(s.name).version, files_named(s.parameters)] for s in variant.steps]
+
+
+def asked_as(evaluation: Evaluation) -> list[Any]:
+    """What is asked: measure, settings, version of its code, items, data."""
     data = {name: located.sha256 for name, located in evaluation.data.items()}
-    return content_id([evaluation.spec.to_json(), evaluation.declared.version, evaluation.items_id, data])
+    return [evaluation.spec.to_json(), evaluation.declared.version, evaluation.items_id, data]
+
+
+def scored_by(seed: int) -> dict[str, int]:
+    """What figures depend on besides the checkpoint and what it is asked: the code that answers, the statistics, and
+    the seed of their intervals."""
+    return {"engine": ENGINE_VERSION, "estimates": ESTIMATES_VERSION, "seed": seed}
 
 
 def _hashed(*parts: str) -> str:
@@ -141,9 +159,18 @@ def _step_label(step: Spec) -> str:
         if key not in ("sparsity", "share", "bits") and not known[key].required and value == known[key].default:
             continue
         if key in ("sparsity", "share"):
-            parts.append(f"{100 * value:g} %")
+            parts.append(f"{_percent(value)} %")
         elif key == "bits":
             parts.append(f"{value} bits")
         else:
             parts.append(f"{key}={value}")
     return " ".join([step.name, *parts])
+
+
+def _percent(share: float) -> str:
+    """`share` as a percentage with all its digits, since labels tell variants apart.
+
+    >>> _percent(0.07), _percent(0.33333331)
+    ('7', '33.333331')
+    """
+    return f"{(100 * Decimal(repr(float(share)))).normalize():f}"
