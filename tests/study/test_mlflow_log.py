@@ -43,6 +43,37 @@ def test_every_variant_is_logged_once(tiny_folder: Path, tmp_path: Path, monkeyp
     assert half.data.metrics["fluency/logprob"] == pytest.approx(value)
 
 
+def test_a_run_that_was_killed_while_it_was_logged_is_logged_whole_the_next_time(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'fairsqueeze[mlflow]'")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    from mlflow.tracking import MlflowClient
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_metric", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(plan(study(tiny_folder, [0.5])), tmp_path / "out", mlflow=str(tmp_path / "logged"))
+    run(plan(study(tiny_folder, [0.5])), tmp_path / "out", mlflow=str(tmp_path / "logged"))
+    client = MlflowClient(tracking_uri=(tmp_path / "logged").as_uri())
+    found = client.search_runs([client.get_experiment_by_name("logged").experiment_id])
+    assert [(one.info.status, "fluency/logprob" in one.data.metrics) for one in found] == [("FINISHED", True)] * 2
+
+
+def test_a_server_that_does_not_answer_is_told_before_the_work(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'fairsqueeze[mlflow]'")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(BadSetting, match=r"Nothing can be logged to MLflow at http://127.0.0.1:9: ") as told:
+        run(plan(study(tiny_folder, [0.5])), tmp_path / "out", mlflow="http://127.0.0.1:9")
+    assert told.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_mlflow_one_is_told_how_to_get_it(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,8 @@ from fairsqueeze.items import Row
 from fairsqueeze.records import table_of
 from fairsqueeze.report.load import load_results
 from fairsqueeze.study.plan import plan
-from fairsqueeze.study.run import run, status
+from fairsqueeze.study.run import run
+from fairsqueeze.study.status import status
 from fairsqueeze.study.store import Store
 from fairsqueeze.study.study import Study
 
@@ -92,7 +93,7 @@ def test_a_study_runs_into_a_bucket_and_goes_on_there(url: str, tiny_folder: Pat
     assert len(run(plan(study), url).computed) == 2
     again = run(plan(study), url)
     assert (again.computed, len(again.found)) == ([], 2)
-    assert status(plan(study), url, pytest.fail)["finished"] == 2
+    assert status(Store(url, warn=pytest.fail))["finished"] == 2
     shown = load_results(url)
     assert [v.label for v in shown.variants] == ["dense", "reference: random"]
     assert shown.created.startswith("20")

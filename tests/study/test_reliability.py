@@ -19,8 +19,10 @@ from fairsqueeze.records import table_of
 from fairsqueeze.report.load import load_results
 from fairsqueeze.study.filesystem import LocalFolder
 from fairsqueeze.study.finished import finished
+from fairsqueeze.study.outlook import outlook
 from fairsqueeze.study.plan import plan
-from fairsqueeze.study.run import run, status
+from fairsqueeze.study.run import run
+from fairsqueeze.study.status import status
 from fairsqueeze.study.store import Store
 from fairsqueeze.study.study import Study
 
@@ -142,7 +144,10 @@ def test_a_read_only_store_can_be_read_but_not_added_to(
     first.write_bytes(damaged)
     mount("-o", "remount,ro", str(disk))
     study = plan(small_study(tiny_folder))
-    assert status(study, disk / "small", pytest.fail)["finished"] == 4
+    noted: list[str] = []
+    assert status(Store(disk / "small", warn=noted.append))["finished"] == 3
+    assert len(noted) == 1
+    assert first.name in noted[0]
     assert len(load_results(disk / "small").variants) == 4
     said: list[str] = []
     store = Store(disk / "small", warn=said.append)
@@ -184,6 +189,21 @@ def test_damaged_files_are_named_set_aside_and_computed_again(
     assert estimates_of(root) == estimates_of(undisturbed)
     assert_whole(root)
     assert run(plan(small_study(tiny_folder)), root).computed == []
+
+
+def test_a_variant_without_its_records_is_not_finished(tmp_path: Path, tiny_folder: Path, undisturbed: Path) -> None:
+    root, said = tmp_path / "small", []
+    subprocess.run(["cp", "-r", str(undisturbed), str(root)], check=True)
+    (document,) = [one for one in finished(Store(root)) if one["label"] == "magnitude.linear 30 %"]
+    (step,) = document["audit"]["provenance"]["steps"].values()
+    path = root / f"records/{step}.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    told = status(Store(root, warn=said.append))
+    assert [row["variant"] for row in told["variants"] if not row["finished"]] == ["magnitude.linear 30 %"]
+    assert path.name in said[0]
+    expected = outlook(plan(small_study(tiny_folder)), root)
+    assert [one["variant"] for one in expected["variants"] if not one["finished"]] == ["magnitude.linear 30 %"]
+    assert run(plan(small_study(tiny_folder)), root).computed == ["magnitude.linear 30 %"]
 
 
 def test_a_file_that_the_disk_can_not_read_is_set_aside_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from fairsqueeze.errors import StepFailed
+from fairsqueeze.errors import BadSetting, StepFailed
 from fairsqueeze.models.load import load
 from fairsqueeze.report.load import load_results
 from fairsqueeze.spec import Spec
 from fairsqueeze.study.audit import AuditOptions
 from fairsqueeze.study.plan import PlannedVariant, plan
-from fairsqueeze.study.run import run, status, variant_key
+from fairsqueeze.study.run import run, variant_key
+from fairsqueeze.study.status import status
+from fairsqueeze.study.store import Store
 from fairsqueeze.study.study import Study
 from fairsqueeze.testing.tiny import save_tiny, tiny_model
 
@@ -31,16 +34,40 @@ def test_an_edited_study_reports_only_what_it_now_asks(tiny_folder: Path, tmp_pa
         assert {e["n"] for v in shown.variants for e in v.estimates} == {limit}
     back = plan(study(tiny_folder, limit=6))
     assert run(back, tmp_path).computed == []
-    assert status(back, tmp_path, print)["finished"] == 2
+    assert status(Store(tmp_path))["finished"] == 2
     assert {e["n"] for v in load_results(tmp_path).variants for e in v.estimates} == {6}
+
+
+def test_another_first_seed_draws_other_intervals_from_the_same_records(tiny_folder: Path, tmp_path: Path) -> None:
+    """The seed of the intervals is part of what a variant is: a document of another one is not found in its place."""
+    intervals = []
+    for seed in (0, 1):
+        outcome = run(plan(study(tiny_folder, seeds=[seed])), tmp_path)
+        assert outcome.computed == ["dense", "reference: random"]
+        (dense, _) = load_results(tmp_path).variants
+        intervals.append([(e["low"], e["high"]) for e in dense.estimates])
+    assert intervals[0] != intervals[1]
+    assert len(Store(tmp_path).steps()) == 3  # the dense model was not asked again; the reference row is another model
 
 
 def test_a_study_of_which_nothing_could_be_scored_says_why(tiny_folder: Path, tmp_path: Path) -> None:
     broken = load(tiny_folder)
     broken.network.get_input_embeddings().weight.data[0, 0] = float("nan")
-    save_tiny(broken, tmp_path / "broken")
-    with pytest.raises(StepFailed, match=r"dense.*NaN"):
-        run(plan(study(tmp_path / "broken")), tmp_path / "out")
+    models = [str(tmp_path / name) for name in ("a", "b")]
+    for folder in models:
+        save_tiny(broken, Path(folder))
+    with pytest.raises(StepFailed) as told:
+        run(plan(study(tiny_folder).model_copy(update={"models": models})), tmp_path / "out")
+    for model in models:
+        assert re.search(rf"{model}: dense: .*NaN", told.value.message)
+        assert f"{model}: reference: random: not begun" in told.value.message
+    assert told.value.exit_code == 1
+
+
+def test_workers_are_of_the_local_executor(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"workers is 4.*Leave workers out"):
+        run(plan(study(tiny_folder)), tmp_path / "out", executor="ray", workers=4)
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_weights_under_the_same_path_are_scored_anew(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import hashlib
 import json
 import math
 import os
+import resource
 import shutil
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from fairsqueeze.items import Row
 from fairsqueeze.records import table_of
 from fairsqueeze.study.finished import finished, finished_outlines
 from fairsqueeze.study.manifest import Manifest, Promise
+from fairsqueeze.study.status import status
 from fairsqueeze.study.store import Store
 
 
@@ -253,20 +256,43 @@ def many_files() -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_the_status_of_100_000_steps_takes_seconds(many_files: Path) -> None:
-    """Files are small and not Parquet: their size is all that is looked at. Processor time, as machines are shared."""
-    store, promises, keys = Store(many_files), [], [f"{k:024x}" for k in range(100_000)]
-    (many_files / "variants").mkdir()
+    """20,000 variants of 5 measures, one of them without its last record. The whole command, in processor time, as
+    machines are shared. Files are small and not Parquet: their size is all that is looked at."""
+    store, promises, keys = Store(many_files), [], [f"{k:024x}" for k in range(20_000)]
+    for folder in ("variants", "records"):
+        (many_files / folder).mkdir()
+    model, asked = "builtin:smollm2-135m", [f"measure{k}" for k in range(5)]
     for order, key in enumerate(keys):
-        (many_files / "variants" / f"{key}.json").write_bytes(b"{}")
-        facts = {"model": "builtin:smollm2-135m", "label": f"v{order}", "kind": "compressed", "order": order}
+        steps = [f"{k}{key[1:]}" for k in range(5)]
+        facts = {"model": model, "label": f"v{order}", "kind": "compressed", "order": order, "steps": steps}
         promises.append(Promise.of(f"variants/{key}.json", b"{}", facts))
+        facts = {"checkpoint": "c" * 64, "reference": f"{model} > v{order}", "schema": 1, "wall_s": 1.5, "rows": 1000}
+        promises += [
+            Promise.of(f"records/{step}.parquet", b"{}", {**facts, "measure": {"name": name, "parameters": {}}})
+            for step, name in zip(steps, asked, strict=True)
+        ]
+    for promise in promises:
+        (many_files / promise.name).write_bytes(b"{}")
     for first in range(0, len(promises), 256):
         Manifest(store.folder, print).add(promises[first : first + 256])
-    store.write_document("study", {"variants": keys})
-    start = time.process_time()
-    found = finished_outlines(Store(many_files))
-    assert time.process_time() - start < 5.0
-    assert [one["order"] for one in found] == list(range(100_000))
+    (many_files / promises[-1].name).unlink()
+    labels = [[model, f"v{order}"] for order in range(len(keys))]
+    store.write_document("study", {"study": {"name": "many"}, "variants": keys, "labels": labels})
+    command = [
+        sys.executable,
+        "-c",
+        "from fairsqueeze.cli import main; main()",
+        "study",
+        "status",
+        str(many_files),
+        "--json",
+    ]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime < 5.0
+    assert (told["finished"], told["total"]) == (19_999, 20_000)
+    assert [one["variant"] for one in told["variants"] if not one["finished"]] == ["v19999"]
 
 
 # Old and new layouts
@@ -275,6 +301,7 @@ OLD = Path(__file__).parent / "old_stores" / "layout-1"
 """Written by fairsqueeze at b7b0472, before there was a manifest: conftest's small measures on a tiny Llama."""
 
 
+@pytest.mark.usefixtures("small_registry")
 def test_a_store_of_layout_1_is_read_as_it_is(tmp_path: Path) -> None:
     shutil.copytree(OLD / "study", tmp_path / "old")
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
@@ -284,6 +311,9 @@ def test_a_store_of_layout_1_is_read_as_it_is(tmp_path: Path) -> None:
     assert all(store.has(step) for step in store.steps())
     assert [d["label"] for d in finished(store)] == ["dense", "reference: random", "magnitude.linear 50 %"]
     assert [d["label"] for d in finished_outlines(store)] == [d["label"] for d in finished(store)]
+    told = status(store)
+    assert [one["variant"] for one in told["variants"]] == [d["label"] for d in finished(store)]
+    assert (told["finished"], told["total"]) == (3, 3)
     assert {one["measure"]["name"] for one in store.outlines("records").values()} == {"fluency", "pairs.sum"}
     assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
 

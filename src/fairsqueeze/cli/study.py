@@ -123,21 +123,17 @@ def study_status(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Which variants of a study are finished, and why others failed.
+    """Which variants of a study are finished, and why others failed: those of the file that was run there last.
+
+    Finished: the variant's document and the records of all its steps are there, of the size that they should have.
+    --verify reads all of them besides.
 
     Example: fairsqueeze study status runs/first-light
     """
-    from fairsqueeze.errors import StoreError
-    from fairsqueeze.study.plan import plan
-    from fairsqueeze.study.run import status
+    from fairsqueeze.study.status import status
     from fairsqueeze.study.store import Store
-    from fairsqueeze.study.study import Study
 
     store = Store(target, warn=tell)
-    document = store.read_document("study")
-    if document is None or "study" not in document:
-        raise StoreError(f"{target} holds no study.", "Give the --out folder of `fairsqueeze study run`.")
     if verify:
         store.verify()
-    found = status(plan(Study.model_validate(document["study"])), target, tell)
-    show_result(found, as_json, terminal().status_text)
+    show_result(status(store), as_json, terminal().status_text)

@@ -27,5 +27,14 @@ def facts_of_records(table: pa.Table) -> dict[str, Any]:
 
 
 def facts_of_document(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a JSON document: the strings, numbers and booleans that stand at its top level."""
-    return {key: one for key, one in value.items() if one is None or isinstance(one, (str, int, float))}
+    """Of a JSON document: the strings, numbers and booleans that stand at its top level.
+
+    Of a variant also `steps`, the ids of those that it was made from: without their records it is not finished.
+    """
+    facts = {key: one for key, one in value.items() if one is None or isinstance(one, (str, int, float))}
+    return {**facts, "steps": steps_behind(value)} if "audit" in value else facts
+
+
+def steps_behind(document: Mapping[str, Any]) -> list[str]:
+    """Ids of the steps that the document of a variant was made from."""
+    return list(document["audit"]["provenance"]["steps"].values())

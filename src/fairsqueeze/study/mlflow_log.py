@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,40 +27,71 @@ def require_mlflow() -> None:
         raise BadSetting(message, "Install it: pip install 'fairsqueeze[mlflow]'") from None
 
 
-def log_study(store: Store, uri: str) -> int:
-    """Log every finished variant of the study in `store` that is not logged yet, as a run of the study's experiment.
+@dataclass(frozen=True)
+class Experiment:
+    """The experiment of a study at a tracking server that answered, or in a folder."""
 
-    Args:
-        uri: a tracking URI, or a folder on this machine.
+    client: Any
+    id: str
+    uri: str
 
-    Returns:
-        How many runs were made.
-    """
-    from mlflow.tracking import MlflowClient
+    @classmethod
+    def open(cls, uri: str, name: str) -> Experiment:
+        """The experiment called `name`, made where there is none.
 
-    if "://" not in uri:
-        uri = Path(uri).absolute().as_uri()
-    if uri.startswith("file:"):
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 wants to be told that a folder is meant
-    client = MlflowClient(tracking_uri=uri)
-    document = store.read_document("study") or {}
-    name = document["study"]["name"]
-    found = client.get_experiment_by_name(name)
-    experiment = found.experiment_id if found is not None else client.create_experiment(name)
-    made = 0
-    for variant in finished(store):
+        Args:
+            uri: a tracking URI, or a folder on this machine.
+
+        Raises BadSetting where MLflow is not installed, or nothing can be logged there.
+        """
+        require_mlflow()
+        from mlflow.tracking import MlflowClient
+
+        if "://" not in uri:
+            uri = Path(uri).absolute().as_uri()
+        if uri.startswith("file:"):
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 wants to be told that a folder is meant
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven take minutes
+        with _told(f"Nothing can be logged to MLflow at {uri}", "Give a folder, or a tracking server that answers."):
+            client = MlflowClient(tracking_uri=uri)
+            found = client.get_experiment_by_name(name)
+            return cls(client, found.experiment_id if found is not None else client.create_experiment(name), uri)
+
+    def log(self, store: Store) -> int:
+        """Log every variant of the study in `store` that is not logged yet, as a run; returns how many were.
+
+        A run that was begun and not ended (killed in between) is gone on with.
+        """
+        remedy = "Run the same command again: nothing is computed twice."
+        with _told(f"The study is kept, but not all of it could be logged to MLflow at {self.uri}", remedy):
+            return sum(self._log(variant) for variant in finished(store))
+
+    def _log(self, variant: Mapping[str, Any]) -> bool:
         steps = sorted(variant["audit"]["provenance"]["steps"].values())
-        identity = f"{variant['model']}: {variant['label']}: {' '.join(steps)}"[:5000]
-        if client.search_runs([experiment], f"tags.`{VARIANT}` = '{_quoted(identity)}'", max_results=1):
-            continue
-        run = client.create_run(experiment, run_name=variant["label"], tags={VARIANT: _quoted(identity)})
+        identity = _quoted(f"{variant['model']}: {variant['label']}: {' '.join(steps)}"[:5000])
+        begun = self.client.search_runs([self.id], f"tags.`{VARIANT}` = '{identity}'", max_results=1)
+        if begun and begun[0].info.status == "FINISHED":
+            return False
+        run = (
+            begun[0] if begun else self.client.create_run(self.id, run_name=variant["label"], tags={VARIANT: identity})
+        )
         for key, value in _parameters(variant).items():
-            client.log_param(run.info.run_id, key, value)
+            self.client.log_param(run.info.run_id, key, value)
         for key, number in _estimates(variant).items():
-            client.log_metric(run.info.run_id, key, number)
-        client.set_terminated(run.info.run_id)
-        made += 1
-    return made
+            self.client.log_metric(run.info.run_id, key, number)
+        self.client.set_terminated(run.info.run_id)
+        return True
+
+
+@contextmanager
+def _told(what: str, remedy: str) -> Iterator[None]:
+    """What MLflow, the network or a folder refuses, as a message."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise BadSetting(f"{what}: {' '.join(str(error).split())[:300]}.", remedy) from error
 
 
 def _quoted(text: str) -> str:

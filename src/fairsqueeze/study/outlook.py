@@ -9,6 +9,7 @@ from typing import Any
 
 from fairsqueeze.errors import FairsqueezeError
 from fairsqueeze.models.source import source_of
+from fairsqueeze.study.finished import all_finished
 from fairsqueeze.study.memory import available_bytes
 from fairsqueeze.study.plan import Plan, PlannedVariant, Step, steps_of
 from fairsqueeze.study.rates import Rate, Rates, parameters_of
@@ -71,7 +72,7 @@ def outlook(plan: Plan, out: Path | str | None = None, warn: Any = None) -> dict
     """
     store = None if out is None or (not Path(str(out)).exists() and "://" not in str(out)) else Store(out, warn)
     rates = Rates.of_store(store, plan.study.device)
-    finished = set() if store is None else set(store.outlines("variants"))
+    finished = set() if store is None else set(all_finished(store))
     table, problems, variants = _Table(), {}, []
     for model in dict.fromkeys(plan.study.models):
         try:

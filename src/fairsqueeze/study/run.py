@@ -11,7 +11,7 @@ from typing import Any
 from fairsqueeze.errors import BadSetting, StepFailed, StoreError, unknown_name
 from fairsqueeze.study.evaluation import Evaluation
 from fairsqueeze.study.executors.queue import Queue
-from fairsqueeze.study.finished import finished_outlines
+from fairsqueeze.study.finished import finished_outlines, is_finished
 from fairsqueeze.study.plan import Plan
 from fairsqueeze.study.progress import Silent, StudyProgress
 from fairsqueeze.study.provenance import command
@@ -50,6 +50,9 @@ class How:
             raise BadSetting(f"workers is {self.workers!r}.", "It must be a whole number of at least 1.")
         if self.address is not None and self.executor != "ray":
             raise BadSetting(f"address is {self.address!r}, but the executor is {self.executor}.", "Use executor ray.")
+        if self.workers != 1 and self.executor == "ray":
+            remedy = "Leave workers out: Ray begins as many tasks as its machines have room for (see docs/clusters.md)."
+            raise BadSetting(f"workers is {self.workers}, but the executor is ray.", remedy)
 
 
 @dataclass(frozen=True)
@@ -90,31 +93,45 @@ def run(
         from fairsqueeze.study.executors.ray import require_ray
 
         require_ray()
+    experiment = None
     if mlflow is not None:
-        from fairsqueeze.study.mlflow_log import require_mlflow
+        from fairsqueeze.study.mlflow_log import Experiment
 
-        require_mlflow()
+        experiment = Experiment.open(mlflow, plan.study.name)
     store = Store(out, warn=progress.say)
     store.check()
     _refuse_another_study(store, plan)
     this = _Run(plan, store, {model: prepare_for(plan.study, model) for model in plan.study.models}, progress, how)
     store.prepare()
     jobs = _jobs(this)
-    document = {"study": plan.study.model_dump(mode="json"), "variants": [j.key for j in jobs], "command": command()}
-    store.write_document("study", {"schema": "fairsqueeze.study/1", **document})
+    store.write_document("study", _document(plan, jobs))
     pending = _pending(this, jobs)
     rates = Rates.of_store(store, plan.study.device)
     outcome = _work(this, jobs, pending, rates)
     if pending:
         rates.keep(store)
-    if mlflow is not None:
-        from fairsqueeze.study.mlflow_log import log_study
-
-        log_study(store, mlflow)
+    if experiment is not None:
+        experiment.log(store)
     if outcome.failed and not (outcome.computed or outcome.found):
-        label, why = next(iter(outcome.failed.items()))
-        raise StepFailed(f"Nothing of the study could be scored: {label}: {why}")
+        raise StepFailed("\n".join(["Nothing of the study could be scored:", *_list_of(outcome)]))
     return outcome
+
+
+def _list_of(outcome: Outcome) -> list[str]:
+    """Everything that failed, with its cause, and what was not begun therefore, a line each."""
+    failed = [f"  {label}: {why}" for label, why in outcome.failed.items()]
+    return failed + [f"  {label}: not begun, since its dense model failed." for label in outcome.skipped]
+
+
+def _document(plan: Plan, jobs: list[Job]) -> dict[str, Any]:
+    """What the folder tells of the study: itself, and of every variant its key, model and label, in order."""
+    return {
+        "schema": "fairsqueeze.study/1",
+        "study": plan.study.model_dump(mode="json"),
+        "variants": [job.key for job in jobs],
+        "labels": [[job.variant.model, job.variant.label] for job in jobs],
+        "command": command(),
+    }
 
 
 def _refuse_another_study(store: Store, plan: Plan) -> None:
@@ -146,18 +163,13 @@ def _pending(this: _Run, jobs: list[Job]) -> list[Job]:
 
     A dense model whose records are needed but damaged is one of them, since its variants are compared with these.
     """
-    store, there = this.store, set(this.store.outlines("records"))
-    pending = [job for job in jobs if not _is_finished(store, there, job.key)]
+    store, there = this.store, this.store.ids("records")
+    pending = [job for job in jobs if not is_finished(store, job.key, None, there)]
     open_keys = {job.key for job in pending}
     for dense in {job.dense for job in pending} - open_keys:
         if kept_side(store, dense) is None:
             open_keys.add(dense)
     return [job for job in jobs if job.key in open_keys]
-
-
-def _is_finished(store: Store, there: set[str], key: str) -> bool:
-    document = store.read_document(f"variants/{key}")
-    return document is not None and there.issuperset(document["audit"]["provenance"]["steps"].values())
 
 
 def _work(this: _Run, jobs: list[Job], pending: list[Job], rates: Rates) -> Outcome:

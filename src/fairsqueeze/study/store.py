@@ -104,10 +104,15 @@ class Store:
 
     def documents(self, folder: str) -> Iterator[dict[str, Any]]:
         """All readable JSON documents in `folder`, by name."""
+        return (document for _, document in self.documents_by_id(folder))
+
+    def documents_by_id(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The same, each after its name without suffix."""
         for file in self._sizes(folder):
-            document = self.read_document(f"{folder}/{file.removesuffix('.json')}") if file.endswith(".json") else None
+            name = file.removesuffix(".json")
+            document = self.read_document(f"{folder}/{name}") if name != file else None
             if document is not None:
-                yield document
+                yield name, document
 
     def holds(self, name: str) -> bool:
         """Whether the JSON document `name` is there, be it readable or not."""
@@ -129,20 +134,14 @@ class Store:
         The facts of each (`facts.py`), its `sha256` and its `bytes`. Only a file of another size than promised, or one
         with no promise or several, is opened; damaged ones are set aside and left out.
         """
-        sizes = self._sizes(folder)
-        with self._reading(folder):
-            self._manifest.refresh()
-        found = {}
-        for file, size in sizes.items():
-            name = f"{folder}/{file}"
-            if not file.endswith(PROMISED[folder]):
-                continue
-            promises = self._manifest.of(name)
-            kept = promises[0] if len(promises) == 1 and promises[0].size == size else self._kept(name)
-            if kept is not None:
-                outline = {**json.loads(kept.facts), "sha256": kept.sha256, "bytes": kept.size}
-                found[file.removesuffix(PROMISED[folder])] = outline
-        return found
+        return {
+            key: {**json.loads(kept.facts), "sha256": kept.sha256, "bytes": kept.size}
+            for key, kept in self._there(folder)
+        }
+
+    def ids(self, folder: str) -> set[str]:
+        """The ids that `outlines` would tell of, without the facts."""
+        return {key for key, _ in self._there(folder)}
 
     def verify(self) -> list[str]:
         """Read every file of `records` and `variants`, set the damaged ones aside and name them.
@@ -154,6 +153,20 @@ class Store:
             names = [f"{folder}/{file}" for file in self._sizes(folder) if file.endswith(suffix)]
             damaged += [name for name in names if self._whole(name) is None]
         return damaged
+
+    def _there(self, folder: str) -> Iterator[tuple[str, Promise]]:
+        """Id and kept promise of every file that is there and has the promised size."""
+        sizes = self._sizes(folder)
+        with self._reading(folder):
+            self._manifest.refresh()
+        for file, size in sizes.items():
+            name = f"{folder}/{file}"
+            if not file.endswith(PROMISED[folder]):
+                continue
+            promises = self._manifest.of(name)
+            kept = promises[0] if len(promises) == 1 and promises[0].size == size else self._kept(name)
+            if kept is not None:
+                yield file.removesuffix(PROMISED[folder]), kept
 
     def _adopt(self) -> None:
         """Promise what the files already are that no promise tells of."""
