@@ -11,9 +11,13 @@ from fairsqueeze.study.spec_file import Place, Problem, SpecFile
 
 _SETTINGS = "{setting: value}"
 FORMS = {
+    "name": "the study's, and its folder's: letters, digits, spaces, . _ + - (a letter or digit first), at most 100",
+    "limit": "a whole number of at least 1, without quotes",
+    "seeds": "a list of whole numbers from 0 to 2**63 - 1, without quotes",
     "models": "a list of models: hub ids, folders, .gguf files or builtin:NAME",
-    "pipelines": f"a list; each entry a preset's name, or a list of steps {{method: {_SETTINGS}}}",
-    "presets": f"names, each with a list of steps {{method: {_SETTINGS}}} or a list of such lists",
+    "pipelines": f"a list; each entry a preset's name, or a list of at least one step {{method: {_SETTINGS}}} "
+    "(the dense model is always included)",
+    "presets": f"names, each with a list of at least one step {{method: {_SETTINGS}}} or a list of such lists",
     "measures": f"a list of names, or {{name: {_SETTINGS}}}",
     "tasks": f"a list of names, or {{name: {_SETTINGS}}}",
     "references": "a list of random, constant, destroyed",

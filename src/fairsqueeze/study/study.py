@@ -17,11 +17,17 @@ from fairsqueeze.study.presets import Pipeline, named_pipelines
 
 REFERENCES = ("random", "constant", "destroyed")
 
-
-Pipelines = list[str | Pipeline]
+Name = Annotated[str, Field(pattern=r"^\w[\w .+-]*$", max_length=100)]
+"""Of a study: also the name of its folder below `runs/`, so that no path can be one."""
+Model = Annotated[str, Field(pattern=r"\S")]
+Steps = Annotated[Pipeline, Field(min_length=1)]
+"""A pipeline in a file: one without a step would be the dense model again."""
+Preset = Steps | Annotated[list[Steps], Field(min_length=1)]
+Pipelines = list[str | Steps]
 Names = list[str | dict[str, dict[str, Any] | None]]
-Seeds = list[Annotated[int, Field(ge=0)]]
-Limit = Annotated[int, Field(ge=1)]
+Seeds = list[Annotated[int, Field(ge=0, lt=2**63, strict=True)]]
+"""Strict, as `limit` is: YAML reads `yes` as true, which would be 1. A seed is what torch takes."""
+Limit = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Override(BaseModel):
@@ -42,7 +48,7 @@ class Offline(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: dict[str, str | None]
-    name: str | None = None
+    name: Name | None = None
     description: str | None = None
     pipelines: Pipelines | None = None
     references: list[str] | None = None
@@ -96,10 +102,10 @@ class Study(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Name
     description: str = ""
-    models: list[str] = Field(min_length=1)
-    presets: dict[str, Pipeline | list[Pipeline]] = Field(default_factory=dict)
+    models: list[Model] = Field(min_length=1)
+    presets: dict[str, Preset] = Field(default_factory=dict)
     pipelines: Pipelines = Field(default_factory=list)
     references: list[str] = Field(default_factory=list)
     measures: Names = Field(default_factory=list)
