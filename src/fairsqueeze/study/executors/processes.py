@@ -7,9 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -42,7 +44,8 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self.brief))
-        process.start()
+        with _no_ctrl_c():
+            process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self.members.append(worker)
@@ -62,6 +65,21 @@ class _Crew:
             worker.process.join(max(0.0, deadline - time.monotonic()))
         for worker in list(self.members):
             self.dismiss(worker)
+
+
+@contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Ctrl-C is not for a process that is started here, not even while it starts: it inherits that the signal is held
+    back. One for this process that comes meanwhile is delivered afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # by starting it, multiprocessing would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def in_processes(
