@@ -249,9 +249,11 @@ class Method:
     really saves, in a sentence. `removes`: what it takes out physically, so that shapes change ("" where it keeps
     them); its `share` holds to the nearest of these. `updates`: weights that it keeps may get other values; `trains`:
     so may all others of the model. `packs`: weights are no ordinary floats afterwards, so that no further step can
-    change them. `storable`: whether the result can be saved.
-    `fits(refs, …)`: BadSetting before anything is spent, where settings don't suit these weights; `measures(refs, …)`:
-    what else is measured on the result, ModelError where a promise is broken. Both take the settings that they name.
+    change them. `storable`: whether the result can be saved. `requires`: what it asks of the model, the data and the
+    machine, in a sentence ("" for nothing beyond weights of ordinary floats).
+    `fits(refs, …)`: BadSetting before anything is spent, where settings don't suit these weights, or, if it names a
+    keyword `model`, where they don't suit the model or a file can't be read; `measures(refs, …)`: what else is
+    measured on the result, ModelError where a promise is broken. Both take the settings that they name, and `seed`.
     """
 
     name: str
@@ -273,6 +275,7 @@ class Method:
     storable: bool = True
     fits: Callable[..., None] | None = None
     measures: Callable[..., dict[str, Any]] | None = None
+    requires: str = ""
 
     def __post_init__(self) -> None:
         if self.needs and (self.grain != "weight" or self.calibration is None):
@@ -347,12 +350,16 @@ class Registry(Generic[Declared]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=f"fairsqueeze.{self.kind}s"):
-            point.load()
+        self._loaded = True  # before: the modules may ask for names while they are imported
+        try:
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+            for point in entry_points(group=f"fairsqueeze.{self.kind}s"):
+                point.load()
+        except BaseException:
+            self._loaded = False  # half filled: who asks again is told the same, not that a name is unknown
+            raise
 
 
 methods: Registry[Method] = Registry("method", "fairsqueeze.compress")

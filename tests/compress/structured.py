@@ -16,6 +16,10 @@ PAIRS = [
     {"first": "He is a good cook.", "second": "They played the piano.", "label": 2},
     {"first": "The old man grows apples.", "second": "The farmer was angry.", "label": 0},
 ]
+SENTENCES = [
+    {"more": "The nurse said that she was tired.", "less": "The nurse said that he was tired."},
+    {"more": "The old man grows roses.", "less": "The old woman grows roses."},
+]
 CORPUS = "The nurse said that she was tired. The old man plays in the park and grows roses.\n" * 3
 
 
@@ -28,6 +32,10 @@ def settings_for(method, model, folder):
         path = folder / "pairs.jsonl"
         path.write_text("\n".join(json.dumps(pair) for pair in PAIRS))
         settings["labelled"] = str(path)
+    if method == "heads.fairness":
+        path = folder / "sentence_pairs.jsonl"
+        path.write_text("\n".join(json.dumps(pair) for pair in SENTENCES))
+        settings |= {"pairs": str(path), "alpha": 0.25, "gamma": 0.25}
     if method == "vocabulary.trim":
         path = folder / "corpus.txt"
         path.write_text(CORPUS)
@@ -38,7 +46,8 @@ def settings_for(method, model, folder):
 def refuses(method, model):
     """Whether this method says no to this model, by design."""
     no_loss = model.kind == "encoder" and method in ("heads.gradient", "heads.threshold")
-    return no_loss or ("albert" in model.reference and method.startswith("blocks."))
+    no_probability = model.kind not in ("causal", "masked") and method == "heads.fairness"
+    return no_loss or no_probability or ("albert" in model.reference and method.startswith("blocks."))
 
 
 @torch.inference_mode()

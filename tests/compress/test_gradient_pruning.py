@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fairsqueeze.compress.apply import compress
-from fairsqueeze.compress.heads_importance import losses_for
+from fairsqueeze.compress.examples import examples_for
 from fairsqueeze.compress.weight_gradients import loss_and_gradients, only_these_learn, prune_by_score_
 from fairsqueeze.errors import BadSetting, FairsqueezeError, ModelError
 from fairsqueeze.models.anatomy import WeightRef, weight_matrices
@@ -26,7 +26,7 @@ def test_taylor_is_the_change_of_the_loss_to_first_order(architecture):
     model.network.to(torch.float64)
     network = copy.deepcopy(model.network)
     scores = {}
-    for loss in losses_for(model, 3, 24, seed=5):
+    for loss in examples_for(model, sequences=3, length=24, seed=5).losses:
         network.zero_grad()
         loss(network).backward()
         for ref in weight_matrices(network, "linear"):
@@ -41,7 +41,7 @@ def test_taylor_is_the_change_of_the_loss_to_first_order(architecture):
 def test_the_gradient_times_the_weight_predicts_what_removing_it_does():
     model = tiny_model("llama")
     model.network.to(torch.float64)
-    (loss,) = losses_for(model, 1, 24, seed=0)
+    (loss,) = examples_for(model, sequences=1, length=24, seed=0).losses
     refs = weight_matrices(model.network, "linear")
     with only_these_learn(model.network, refs):
         before, gradients = loss_and_gradients(model.network, refs, loss)
@@ -62,7 +62,7 @@ def test_movement_is_the_sum_over_the_steps_of_an_optimiser(architecture):
     refs = weight_matrices(network, "linear")
     optimiser = torch.optim.SGD([ref.parameter for ref in refs], lr=0.05)
     scores = {ref.name: torch.zeros_like(ref.parameter) for ref in refs}
-    for loss in losses_for(model, 4, 24, seed=2):
+    for loss in examples_for(model, sequences=4, length=24, seed=2).losses:
         optimiser.zero_grad()
         loss(network).backward()
         for ref in refs:

@@ -25,6 +25,52 @@ def difference(one, other):
     return float((answer(one, IDS) - answer(other, IDS)).abs().max())
 
 
+@torch.inference_mode()
+def padded_answer(network):
+    """Last hidden states of two sequences, the second with five tokens of padding: of the tokens alone."""
+    ids = torch.stack([IDS[0], IDS[0].flip(0)])
+    mask = torch.ones_like(ids)
+    mask[1, 7:] = 0
+    return network.base_model(input_ids=ids, attention_mask=mask)[0][mask.bool()]
+
+
+def test_in_a_padded_batch_as_well(model):
+    removed, _ = patterns(model.network)
+    masked = copy.deepcopy(model.network)
+    zero_heads_(masked, heads_of(masked, removed))
+    zero_neurons_(masked, [[0, 7]] * len(removed))
+    result = remove_neurons(remove_heads(copy.deepcopy(model.network), removed), [[0, 7]] * len(removed))
+    assert (padded_answer(result) - padded_answer(masked)).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings", "refused"),
+    [
+        ("falcon", {"multi_query": True, "new_decoder_architecture": False, "alibi": False}, False),
+        ("falcon", {"multi_query": False, "new_decoder_architecture": False, "alibi": False}, False),
+        ("olmo2", {}, True),
+        ("bloom", {"n_layer": 2, "n_head": 4}, True),
+        ("mpnet", {}, True),
+    ],
+)
+def test_other_families_lose_heads_or_are_refused(architecture, settings, refused):
+    from transformers import AutoConfig, AutoModel
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    config = AutoConfig.for_model(architecture, **{**sizes, **settings}, vocab_size=99, pad_token_id=0)
+    config.initializer_range = 0.3
+    torch.manual_seed(0)
+    network = AutoModel.from_config(config, dtype=torch.float32).eval()
+    if refused:
+        with pytest.raises(ModelError, match="can't be built") as told:
+            remove_heads(network, [[1], [2]])
+        assert told.value.remedy
+        return
+    masked = copy.deepcopy(network)
+    zero_heads_(masked, [[1], [2]])
+    assert difference(remove_heads(network, [[1], [2]]), masked) <= 1e-5
+
+
 def heads_of(network, removed):
     blocks = anatomy(network).blocks
     return [[h for u in gone for h in query_heads(b.attention, u)] for b, gone in zip(blocks, removed, strict=True)]

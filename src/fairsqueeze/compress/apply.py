@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from fairsqueeze.compress.calibration import Calibration
 from fairsqueeze.compress.errors_of_layers import Errors
 from fairsqueeze.compress.proof import Zeros, check_floats, prove
 from fairsqueeze.compress.surgery_proof import Sizes, prove_removal
-from fairsqueeze.errors import ModelError
+from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Method, call_with, checked_settings, methods
@@ -37,7 +38,7 @@ def compress(model: Model, method: str, *, seed: int = 0, **settings: Any) -> Mo
         measured on the result (`measured`).
 
     Raises:
-        UnknownName, BadSetting: before anything is copied.
+        UnknownName, BadSetting, and the errors of files that can't be read: before anything is copied.
         ModelError: the model holds weights that are no ordinary floats, or the method did not do what it promises.
         NonFinite: the model holds NaN or infinite weights.
 
@@ -84,10 +85,12 @@ class _Step:
         return Spec(self.method.name, self.settings)
 
     def to_json(self) -> dict[str, Any]:
-        """Name, parameters, seed (null where nothing is drawn at random), version, sha256 of the files it names."""
+        """Name, parameters, seed (null where nothing is drawn at random), version, whether what it saves is only
+        simulated, sha256 of the files it names."""
         seed = self.seed if self.method.seeded else None
         files = files_named(self.settings)
         told = {**self.spec.to_json(), "seed": seed, "version": self.method.version}
+        told["simulated"] = self.method.simulated
         return {**told, "files": files} if files else told
 
 
@@ -98,12 +101,28 @@ def _step(spec: Spec | Mapping[str, Any], seed: int) -> _Step:
 
 
 def _check_fits(model: Model, steps: Sequence[_Step]) -> None:
-    """BadSetting where settings don't suit the weights; of steps after a removal that shows once it is done."""
-    for step in steps:
-        if step.method.fits is not None:
-            call_with(step.method.fits, weight_matrices(model.network, step.method.selects), settings=step.settings)
-        if step.method.removes:
-            return
+    """BadSetting where settings don't suit model and weights, and the errors of files that a step would read.
+
+    Whether settings suit the weights that a removal leaves shows once it is done.
+    """
+    removed = False
+    for number, step in enumerate(steps):
+        method, given = step.method, {**step.settings, "seed": step.seed, "model": model}
+        if method.packs and number + 1 < len(steps):
+            raise BadSetting(
+                f"{method.name} packs weights, which {steps[number + 1].method.name} after it can't change.",
+                "Make the step that packs the last one.",
+            )
+        if method.calibration is not None:
+            call_with(method.calibration, model, settings=given)
+        if method.fits is not None and (_looks_at_model(method.fits) or not removed):
+            call_with(method.fits, weight_matrices(model.network, method.selects), settings=given)
+        removed = removed or bool(method.removes)
+
+
+def _looks_at_model(fits: Callable[..., None]) -> bool:
+    """Whether it names the model: then all it says is said before the first step."""
+    return "model" in inspect.signature(fits).parameters
 
 
 def _apply(model: Model, step: _Step) -> dict[str, Any]:
@@ -115,7 +134,7 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
             f"It applies to: {step.method.selects.replace('_', ' ')}.",
         )
     check_floats(refs, step.method.name)
-    if step.method.fits is not None:
+    if step.method.fits is not None and not _looks_at_model(step.method.fits):
         call_with(step.method.fits, refs, settings=step.settings)
     before = Zeros.of(refs, step.method.exact_over)
     sizes = Sizes.of(model.network) if step.method.removes else None
@@ -132,7 +151,7 @@ def _apply(model: Model, step: _Step) -> dict[str, Any]:
         return dict(told)
     measured = {**prove(step.method, step.settings, before, Zeros.of(refs, step.method.exact_over)), **told}
     if sizes is not None:
-        measured |= prove_removal(step.method, step.settings, sizes, Sizes.of(model.network))
+        measured |= prove_removal(step.method, step.settings, sizes, Sizes.of(model.network), told.get("removed"))
     return measured
 
 

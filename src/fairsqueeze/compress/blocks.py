@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.blocks_removal import own_blocks, remove_blocks, watch_blocks
-from fairsqueeze.compress.surgery_calibration import Length, Sequences, token_sequences
+from fairsqueeze.compress.blocks_removal import own_blocks, take_blocks_, watch_blocks
+from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration_text import PACKAGE
+from fairsqueeze.compress.examples import check_pieces
+from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.surgery_choice import least_important
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Range, model_rule
 
 _SAVES = "the blocks' share of weights, memory and time, on any hardware and in plain transformers"
+_REQUIRES = "blocks with weights of their own (ALBERT is refused) that compute the same at another place"
 
 
 @model_rule(
@@ -23,6 +27,8 @@ _SAVES = "the blocks' share of weights, memory and time, on any hardware and in 
     removes="blocks",
     family="blocks",
     saves=_SAVES,
+    requires=f"{_REQUIRES}; a text",
+    fits=check_pieces,
     source="Men et al. 2024, ShortGPT, arXiv:2403.03853",
 )
 def blocks_cosine(
@@ -33,7 +39,7 @@ def blocks_cosine(
     length: Length = 128,
     text: str = "",
     seed: int,
-) -> None:
+) -> dict[str, Any]:
     """Remove the blocks whose output points most nearly where their input does.
 
     Block influence is 1 − mean cosine of a block's input and output over all tokens of a text; the lowest go, ranked
@@ -47,12 +53,18 @@ def blocks_cosine(
         text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         seed: of the sequences.
 
+    Returns:
+        `removed`: the numbers of the blocks that are gone, from 0; `influence` of every block; `max_difference` of the
+        smaller network's answer from that of the whole one with these blocks skipped; `calibration`: where the
+        sequences come from.
+
     Source:
         Equation 1 (block influence) and section 3.3. The paper calibrates on PG19.
     """
-    influence = block_influence(model, token_sequences(model, sequences, length, seed, text))
+    pieces = calibrate(model, sequences=sequences, length=length, calibration=text or PACKAGE, seed=seed)
+    influence = block_influence(model, pieces.sequences)
     (removed,) = least_important([influence], share, per_layer=True)
-    model.network = remove_blocks(model.network, removed)
+    return {**take_blocks_(model, removed), "influence": influence.tolist(), "calibration": pieces.to_json()}
 
 
 def block_influence(model: Model, sequences: list[Tensor]) -> Tensor:
@@ -71,14 +83,18 @@ def block_influence(model: Model, sequences: list[Tensor]) -> Tensor:
     removes="blocks",
     family="blocks",
     saves=_SAVES,
+    requires=_REQUIRES,
     source="Fan et al. 2020, LayerDrop, arXiv:1909.11556: every other; Sajjad et al. 2023, arXiv:2004.03844",
 )
-def blocks_every(model: Model, *, k: Annotated[int, Range(2, 1000)] = 2) -> None:
+def blocks_every(model: Model, *, k: Annotated[int, Range(2, 1000)] = 2) -> dict[str, Any]:
     """Remove every k-th block: the k-th, the 2k-th and so on, counted from 1.
 
     Args:
         model: changed in place. One whose layers share their weights (ALBERT) is refused.
         k: at least 2; more than the number of blocks would remove nothing and is refused.
+
+    Returns:
+        `removed`: the numbers of the blocks that are gone, from 0; `max_difference` as `blocks.cosine`.
 
     Source:
         "Every other" (k = 2) of LayerDrop at inference, without its training; "alternate dropping" of Sajjad et al.
@@ -86,4 +102,4 @@ def blocks_every(model: Model, *, k: Annotated[int, Range(2, 1000)] = 2) -> None
     n = len(own_blocks(model.network).blocks)
     if k > n:
         raise BadSetting(f"blocks.every: k is {k}, and the model has {n} blocks.", f"It must be 2 to {n}.")
-    model.network = remove_blocks(model.network, range(k - 1, n, k))
+    return take_blocks_(model, range(k - 1, n, k))

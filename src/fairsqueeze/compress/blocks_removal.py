@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from fairsqueeze.compress.surgery import Numbers, Plan, base_config, rebuild, trunk_answer
+from fairsqueeze.compress.surgery import Numbers, Plan, Rebuilt, base_config, rebuild, trunk_answer
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import Anatomy, anatomy
+from fairsqueeze.models.model import Model
 from fairsqueeze.models.slimmed import note_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 
 def remove_blocks(network: PreTrainedModel, removed: Sequence[int]) -> PreTrainedModel:
+    """The network of `without_blocks`."""
+    return without_blocks(network, removed).network
+
+
+def take_blocks_(model: Model, removed: Sequence[int]) -> dict[str, Any]:
+    """Remove these blocks in place; returns `removed`, their numbers from 0, and `max_difference`."""
+    result = without_blocks(model.network, removed)
+    model.network = result.network
+    return {"removed": sorted(set(removed)), "max_difference": result.max_difference}
+
+
+def without_blocks(network: PreTrainedModel, removed: Sequence[int]) -> Rebuilt:
     """`network` without some of its blocks: the others follow one another as if the removed ones changed nothing.
 
     The config's number of layers, and what it lists layer by layer, is adjusted.
@@ -39,7 +52,7 @@ def remove_blocks(network: PreTrainedModel, removed: Sequence[int]) -> PreTraine
     if len(gone) == n:
         raise BadSetting(f"All {n} blocks would go.", "At least one must stay.")
     if not gone:
-        return network
+        return Rebuilt(network)
     names = [block.name for block in found.blocks]
     with _skipped(network, [names[i] for i in gone]):
         wanted = trunk_answer(network)

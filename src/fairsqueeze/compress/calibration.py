@@ -21,16 +21,23 @@ class Calibration:
         sequences: token ids, (1, length) each, all of one length.
         text: name of the text.
         sha256: of the text.
+        tokens: how many the whole text has; sequences of more together overlap.
     """
 
     sequences: list[Tensor]
     text: str
     sha256: str
+    tokens: int
 
     def to_json(self) -> dict[str, Any]:
-        """What provenance tells: text and its hash, number of sequences, length of each."""
-        lengths = {"sequences": len(self.sequences), "length": self.sequences[0].shape[1]}
-        return {"text": self.text, "sha256": self.sha256, **lengths}
+        """What provenance tells: text and its hash, number of sequences, length of each, `tokens_available` in the
+        text, and a `warning` where the sequences together are longer than it."""
+        n, length = len(self.sequences), self.sequences[0].shape[1]
+        told = {"text": self.text, "sha256": self.sha256, "sequences": n, "length": length}
+        told["tokens_available"] = self.tokens
+        if n * length > self.tokens:
+            told["warning"] = f"{n} x {length} tokens come from a text of {self.tokens:,}: sequences overlap"
+        return told
 
 
 def calibrate(
@@ -52,5 +59,5 @@ def calibrate(
         DataError: a file that can't be read, or holds less than one sequence.
     """
     written = calibration_text(calibration)
-    pieces = pieces_of(model, written, sequences, length, seed, calibration)
-    return Calibration(pieces, calibration, hashlib.sha256(written.encode()).hexdigest())
+    pieces, tokens = pieces_of(model, written, sequences, length, seed, calibration)
+    return Calibration(pieces, calibration or PACKAGE, hashlib.sha256(written.encode()).hexdigest(), tokens)

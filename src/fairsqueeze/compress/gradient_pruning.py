@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 
 from fairsqueeze.compress.cut import SAVES, Sparsity
-from fairsqueeze.compress.heads_importance import losses_for
+from fairsqueeze.compress.examples import REQUIRES, check_examples, examples_for
 from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.weight_gradients import loss_and_gradients, only_these_learn, prune_by_score_
 from fairsqueeze.models.anatomy import weight_matrices
@@ -22,6 +22,9 @@ from fairsqueeze.registry import Range, model_rule
     family="gradient",
     source="Molchanov et al. 2019, Importance Estimation for Neural Network Pruning, arXiv:1906.10771, equation 8",
     saves=SAVES,
+    version=2,
+    requires=REQUIRES,
+    fits=check_examples,
 )
 def taylor(
     model: Model,
@@ -42,32 +45,32 @@ def taylor(
             regressors by labelled pairs; an encoder has no loss and is refused.
         sparsity: share of each linear layer's weights that are zero afterwards, in [0, 1), to the nearest whole weight.
             Of equal scores the first go first; weights that are already zero count.
-        sequences: number of calibration examples.
-        length: tokens of each, special ones included.
-        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
+        sequences: number of calibration examples; all pairs where there are fewer.
+        length: tokens of a piece of text, most tokens of a pair, special ones included.
+        text: for language models: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
             Lines file of `first`, `second`, `label`.
         seed: of the examples.
 
     Returns:
-        `loss_before`: mean over the examples.
+        `loss_before`: mean over the examples; `calibration`: where they come from.
 
     Source:
         The paper scores whole filters, by the square of the sum over their weights; here each weight stands for itself,
         and magnitudes are summed over examples, so that gradients of opposite sign don't cancel.
     """
     refs = weight_matrices(model.network, "linear")
-    losses = losses_for(model, sequences, length, seed, text, labelled)
+    examples = examples_for(model, sequences=sequences, length=length, seed=seed, text=text, labelled=labelled)
     scores = [torch.zeros_like(ref.parameter, dtype=torch.float32, requires_grad=False) for ref in refs]
     values = []
     with only_these_learn(model.network, refs):
-        for loss in losses:
+        for loss in examples.losses:
             value, found = loss_and_gradients(model.network, refs, loss)
             values.append(value)
             for ref, score, gradient in zip(refs, scores, found, strict=True):
                 score += gradient.mul_(ref.parameter.detach()).abs_()
     prune_by_score_(refs, scores, sparsity)
-    return {"loss_before": sum(values) / len(values)}
+    return {"calibration": examples.source, "loss_before": sum(values) / len(values)}
 
 
 @model_rule(
@@ -77,7 +80,9 @@ def taylor(
     family="gradient",
     source="Sanh et al. 2020, Movement Pruning: Adaptive Sparsity by Fine-Tuning, arXiv:2005.07683, equation 2",
     saves=SAVES,
-    version=2,
+    version=3,
+    requires=REQUIRES,
+    fits=check_examples,
 )
 def movement(
     model: Model,
@@ -100,28 +105,28 @@ def movement(
             regressors on labelled pairs; an encoder has no loss and is refused.
         sparsity: share of each linear layer's weights that are zero afterwards, in [0, 1), to the nearest whole weight.
             Of equal scores the first go first; weights that are already zero count.
-        sequences: number of steps, one example each.
-        length: tokens of an example, special ones included.
+        sequences: number of steps, one example each; all pairs where there are fewer.
+        length: tokens of a piece of text, most tokens of a pair, special ones included.
         learning_rate: of plain gradient descent on the linear layers; at 0 the weights stay where they are.
-        text: where the examples come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a text file.
+        text: for language models: "package" or "", "wikitext2", "c4", "wiki", or the path of a text file.
         labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
             Lines file of `first`, `second`, `label`.
         seed: of the examples and their order.
 
     Returns:
-        `first_loss`, `last_loss`: of the first and last example, before its step.
+        `first_loss`, `last_loss`: of the first and last example, before its step; `calibration`: where they come from.
 
     Source:
         Scores of hard movement pruning. The paper prunes along the way, for thousands of steps of Adam, and tunes what
         stays; here the mask is found once, by few steps of the dense model.
     """
     refs = weight_matrices(model.network, "linear")
-    losses = losses_for(model, sequences, length, seed, text, labelled)
+    examples = examples_for(model, sequences=sequences, length=length, seed=seed, text=text, labelled=labelled)
     scores = [torch.zeros_like(ref.parameter, dtype=torch.float32, requires_grad=False) for ref in refs]
     before = [ref.parameter.detach().clone() for ref in refs]
     values = []
     with only_these_learn(model.network, refs):
-        for loss in losses:
+        for loss in examples.losses:
             value, found = loss_and_gradients(model.network, refs, loss)
             values.append(value)
             for ref, score, gradient in zip(refs, scores, found, strict=True):
@@ -131,4 +136,4 @@ def movement(
     for ref, was in zip(refs, before, strict=True):
         ref.parameter.detach().copy_(was)
     prune_by_score_(refs, scores, sparsity)
-    return {"first_loss": values[0], "last_loss": values[-1]}
+    return {"calibration": examples.source, "first_loss": values[0], "last_loss": values[-1]}

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairsqueeze.compress.calibration_pairs import calibration_pairs
 from fairsqueeze.compress.heads_removal import query_heads, units
-from fairsqueeze.compress.surgery_calibration import LabelledPair, encoded_pair, token_sequences
-from fairsqueeze.errors import BadSetting, ModelError
+from fairsqueeze.compress.surgery_calibration import LabelledPair, encoded_pair
+from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import Anatomy, Attention, anatomy
 from fairsqueeze.models.model import Model
 
@@ -81,32 +80,6 @@ def _scale(attention: Attention, mask: Tensor) -> Callable[[nn.Module, tuple[Any
     return hook
 
 
-def losses_for(model: Model, sequences: int, length: int, seed: int, text: str = "", labelled: str = "") -> list[Loss]:
-    """The losses that a model of this kind is judged by, one an example.
-
-    Args:
-        model: causal and masked: language modelling on `sequences` pieces of a text. Classifiers and regressors: cross
-            entropy, or squared error, on the first `sequences` labelled pairs in a seeded order.
-        sequences, length, seed, text: see `token_sequences`.
-        labelled: "mnli", "stsb" or a file, see `calibration_pairs`; needed by classifiers and regressors.
-
-    Raises:
-        BadSetting: a classifier without `labelled`.
-        ModelError: an encoder, which has no loss.
-        DataError: a file that can't be read.
-    """
-    if model.kind == "encoder":
-        raise ModelError(
-            f"{model.reference} is an encoder: without an output it has no loss.",
-            "Load it as masked, or use heads.magnitude or heads.random.",
-        )
-    if model.kind in ("pair_classifier", "pair_regressor"):
-        pairs = calibration_pairs(model, labelled)
-        order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed)).tolist()
-        return pair_losses(model, [pairs[i] for i in order[:sequences]])
-    return language_losses(model, token_sequences(model, sequences, length, seed, text), seed)
-
-
 def language_losses(model: Model, sequences: Sequence[Tensor], seed: int = 0) -> list[Loss]:
     """Mean negative log-likelihood (nats a token) of each sequence (1, n): of its next tokens for a causal model, of
     15 % of its tokens, each replaced by the mask token, for a masked one (places drawn with `seed`)."""
@@ -141,8 +114,8 @@ def _hidden_tokens(ids: Tensor, special: set[int], mask_id: int, generator: torc
     return loss
 
 
-def pair_losses(model: Model, pairs: Sequence[LabelledPair]) -> list[Loss]:
-    """Cross entropy of each pair's class, or squared error of its value for a regressor.
+def pair_losses(model: Model, pairs: Sequence[LabelledPair], length: int = 8192) -> list[Loss]:
+    """Cross entropy of each pair's class, or squared error of its value for a regressor; pairs are cut to `length`.
 
     Raises BadSetting for a label that is no class of the model.
     """
@@ -150,11 +123,11 @@ def pair_losses(model: Model, pairs: Sequence[LabelledPair]) -> list[Loss]:
     for pair in pairs:
         if model.kind == "pair_classifier" and pair.label not in range(classes):
             raise BadSetting(f"{pair.label:g} is no class of {model.reference}.", f"It has 0 to {classes - 1}.")
-    return [_pair_loss(model, pair) for pair in pairs]
+    return [_pair_loss(model, pair, length) for pair in pairs]
 
 
-def _pair_loss(model: Model, pair: LabelledPair) -> Loss:
-    inputs = encoded_pair(model, pair)
+def _pair_loss(model: Model, pair: LabelledPair, length: int) -> Loss:
+    inputs = encoded_pair(model, pair, length)
 
     def loss(network: PreTrainedModel) -> Tensor:
         logits = network(**inputs).logits[0].float()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from fairsqueeze.compress.surgery import (
     Numbers,
     Plan,
+    Rebuilt,
     base_config,
     cut,
     rebuild,
@@ -19,6 +20,7 @@ from fairsqueeze.compress.surgery import (
 )
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import Anatomy, Attention, Block, anatomy
+from fairsqueeze.models.model import Model
 from fairsqueeze.models.slimmed import NUMBERS, note_of
 
 if TYPE_CHECKING:
@@ -46,6 +48,11 @@ def output_inputs(attention: Attention, removed: Sequence[int]) -> list[int]:
 
 
 def remove_heads(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> PreTrainedModel:
+    """The network of `without_heads`."""
+    return without_heads(network, removed).network
+
+
+def without_heads(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> Rebuilt:
     """`network` without some of its attention heads: their query, key, value and output weights are gone.
 
     Equal to zeroing what these heads hand to the output projection (its bias stays). The config says the new numbers
@@ -65,7 +72,7 @@ def remove_heads(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> 
     found = anatomy(network)
     _check(found, removed)
     if not any(removed):
-        return network
+        return Rebuilt(network)
     outputs: dict[str, list[int]] = {}
     inputs: dict[str, list[int]] = {}
     for block, gone in zip(found.blocks, removed, strict=True):
@@ -76,6 +83,23 @@ def remove_heads(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> 
     left = [_left(block.attention, gone) for block, gone in zip(found.blocks, removed, strict=True)]
     plan = Plan(cut(network, outputs, inputs), _configs(network, found, left), _numbers(network, found, left))
     return rebuild(network, plan, wanted, trunk_answer)
+
+
+def heads_gone(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Block by block the numbers of the query heads that these units hold, as they are in `network`."""
+    blocks = anatomy(network).blocks
+    return [
+        sorted(head for unit in gone for head in query_heads(block.attention, unit))
+        for block, gone in zip(blocks, removed, strict=True)
+    ]
+
+
+def take_heads_(model: Model, removed: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Remove these units in place; returns `removed`, the query heads of each block, and `max_difference`."""
+    gone = heads_gone(model.network, removed)
+    result = without_heads(model.network, removed)
+    model.network = result.network
+    return {"removed": gone, "max_difference": result.max_difference}
 
 
 def _check(found: Anatomy, removed: Sequence[Sequence[int]]) -> None:
@@ -119,10 +143,13 @@ def _configs(network: PreTrainedModel, found: Anatomy, left: Sequence[tuple[int,
     changed = base_config(network)
     text = changed.get_text_config()
     heads, kv_heads = left[0]
-    text.head_dim = found.blocks[0].attention.head_dim
-    text.num_attention_heads = heads
-    if getattr(text, "num_key_value_heads", None) is not None:
-        text.num_key_value_heads = kv_heads
+    try:
+        text.head_dim = found.blocks[0].attention.head_dim
+        text.num_attention_heads = heads
+        if getattr(text, "num_key_value_heads", None) is not None:
+            text.num_key_value_heads = kv_heads
+    except AttributeError:  # a config that derives one from the others (Falcon)
+        return [base]
     return [changed, base]
 
 

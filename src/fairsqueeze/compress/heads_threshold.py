@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 
-from fairsqueeze.compress.heads import SAVES
-from fairsqueeze.compress.heads_importance import Loss, head_importance, losses_for
-from fairsqueeze.compress.heads_removal import output_inputs, remove_heads, units
+from fairsqueeze.compress.examples import REQUIRES as LOSS
+from fairsqueeze.compress.examples import check_examples, examples_for
+from fairsqueeze.compress.heads import REQUIRES, SAVES
+from fairsqueeze.compress.heads_importance import Loss, head_importance
+from fairsqueeze.compress.heads_removal import output_inputs, remove_heads, take_heads_, units
 from fairsqueeze.compress.surgery import silenced
 from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.surgery_choice import ranked
@@ -110,6 +112,9 @@ def prune_heads_until(
     removes="heads",
     family="heads",
     saves=SAVES,
+    version=2,
+    requires=f"{REQUIRES}; {LOSS}",
+    fits=check_examples,
     source="Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, structured; Michel et al. 2019",
 )
 def heads_threshold(
@@ -122,7 +127,7 @@ def heads_threshold(
     text: str = "",
     labelled: str = "",
     seed: int,
-) -> None:
+) -> dict[str, Any]:
     """Remove the least important attention heads, round by round, until the score would fall below a share of its own.
 
     The score is exp(−mean loss) on the calibration examples: for a language model one over its perplexity, for a
@@ -132,21 +137,28 @@ def heads_threshold(
         model: changed in place; as for `heads.gradient`.
         threshold: share of the original score that must stay, in [0, 1]; 0 leaves one head in each block.
         step: share of all heads that a round tries, in (0, 1].
-        sequences: number of calibration examples.
-        length: tokens of each, special ones included.
-        text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
+        sequences: number of calibration examples; all pairs where there are fewer.
+        length: tokens of a piece of text, most tokens of a pair, special ones included.
+        text: for language models: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
             Lines file of `first`, `second`, `label`.
         seed: of the examples.
+
+    Returns:
+        As `heads.gradient`, and `score_before` and `score_after`, of the model as it was and as it is.
 
     Source:
         The study's score is accuracy, or correlation, on a validation set; give any with `prune_heads_until`. It masks
         at inference, here the heads are gone. One head of each block stays.
     """
-    losses = losses_for(model, sequences, length, seed, text, labelled)
+    examples = examples_for(model, sequences=sequences, length=length, seed=seed, text=text, labelled=labelled)
+    losses = examples.losses
 
     def score(network: PreTrainedModel) -> float:
         with torch.no_grad():
             return math.exp(-sum(float(loss(network)) for loss in losses) / len(losses))
 
-    prune_heads_until(model, score, losses, threshold, step)
+    before = score(model.network)
+    told = take_heads_(model, heads_until(model.network, score, losses, threshold, step))
+    scores = {"score_before": before, "score_after": score(model.network)}
+    return {**told, **scores, "calibration": examples.source}

@@ -10,21 +10,35 @@ from torch import Tensor, nn
 
 from fairsqueeze.compress.calibration_pairs import calibration_pairs
 from fairsqueeze.compress.cut import SAVES, Sparsity, drop_count, zero_smallest_of_all_
-from fairsqueeze.compress.heads_importance import losses_for
+from fairsqueeze.compress.examples import PAIRED, REQUIRES, check_used, examples_for
 from fairsqueeze.compress.surgery_calibration import Length, Sequences
-from fairsqueeze.models.anatomy import weight_matrices
+from fairsqueeze.errors import BadSetting
+from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Range, model_rule
 from fairsqueeze.training.batches import Loss, PairBatches, draw_seed, order_of_epoch
 from fairsqueeze.training.descent import adamw, own_randomness, step_, training_mode
-from fairsqueeze.training.pairs import pairs_for
+from fairsqueeze.training.pairs import pairs_for, pairs_sha256
 
 Rounds = Annotated[int, Range(1, 1000)]
 Count = Annotated[int, Range(1, 10_000_000)]
 Rate = Annotated[float, Range(0, 1, low_open=True)]
 Parts = list[tuple[float, Loss]]
+PIECES = 64
 DECAY = 0.01
 CLIP = 1.0
+
+
+def check_training(
+    _: Sequence[WeightRef], *, model: Model, labelled: str, text: str, sequences: int, length: int, seed: int
+) -> None:
+    """BadSetting for a setting that this kind of model does not use, and the errors of data that can't be read."""
+    if model.kind in PAIRED and sequences != PIECES:
+        raise BadSetting(
+            f"sequences is {sequences}, which {model.reference} does not use: it learns from all labelled pairs.",
+            "Leave sequences out; steps_per_round and batch say how many pairs are seen.",
+        )
+    _examples(model, batch=1, labelled=labelled, text=text, sequences=sequences, length=length, seed=seed)
 
 
 @model_rule(
@@ -36,6 +50,8 @@ CLIP = 1.0
     trains=True,
     source="Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, imp; Frankle and Carbin 2019, 1803.03635",
     saves=SAVES,
+    requires=REQUIRES,
+    fits=check_training,
 )
 def magnitude_iterative(
     model: Model,
@@ -49,7 +65,7 @@ def magnitude_iterative(
     rewind: bool = False,
     labelled: str = "",
     text: str = "",
-    sequences: Sequences = 64,
+    sequences: Sequences = PIECES,
     length: Length = 128,
     seed: int,
 ) -> dict[str, Any]:
@@ -75,7 +91,7 @@ def magnitude_iterative(
         labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
             Lines file of `first`, `second`, `label`.
         text: for language models: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
-        sequences: number of pieces of it.
+        sequences: for language models: number of pieces of the text.
         length: most tokens of a piece or pair, special ones included; the study has 128.
         seed: of the pieces, the order of examples, and dropout.
 
@@ -88,9 +104,11 @@ def magnitude_iterative(
     refs = weight_matrices(model.network, "block_linear")
     weights = [ref.parameter for ref in refs]
     total = sum(weight.numel() for weight in weights)
+    stream, source = _examples(
+        model, batch=batch, labelled=labelled, text=text, sequences=sequences, length=length, seed=seed
+    )
     if drop_count(sparsity, total) == 0:
-        return {"training_losses": []}
-    stream = _examples(model, batch=batch, labelled=labelled, text=text, sequences=sequences, length=length, seed=seed)
+        return {"training_losses": [], "calibration": source}
     origin = [(p, p.detach().clone()) for p in model.network.parameters()] if rewind else []
     losses: list[float] = []
     for number in range(1, rounds + 1):
@@ -100,7 +118,7 @@ def magnitude_iterative(
         if number < rounds:
             rates = [rate * min(1.0, k / warm_up) if warm_up else rate for k in range(steps_per_round)]
             losses.append(_train_(model, stream, keep, rates, draw_seed(seed, "round", number)))
-    return {"training_losses": losses}
+    return {"training_losses": losses, "calibration": source}
 
 
 def _zeros_after(number: int, rounds: int, sparsity: float, total: int) -> int:
@@ -134,19 +152,26 @@ def _train_(
     return sum(losses) / len(losses)
 
 
-def _examples(model: Model, *, batch: int, labelled: str, seed: int, length: int, **language: Any) -> Iterator[Parts]:
-    """Batches without end, each example once in every pass over them."""
-    if not model.kind.startswith("pair"):
-        each = losses_for(model, seed=seed, length=length, **language)
-        return _endless(len(each), batch, seed, lambda chosen: [(1 / len(chosen), each[k]) for k in chosen])
-    pairs = PairBatches(model, pairs_for(model, calibration_pairs(model, labelled)), length)
+def _examples(
+    model: Model, *, batch: int, labelled: str, text: str, sequences: int, seed: int, length: int
+) -> tuple[Iterator[Parts], dict[str, Any]]:
+    """Batches without end, each example once in every pass over them; and where the examples come from."""
+    check_used(model, text=text, labelled=labelled)
+    if model.kind not in PAIRED:
+        examples = examples_for(model, sequences=sequences, length=length, seed=seed, text=text)
+        each = examples.losses
+        stream = _endless(len(each), batch, seed, lambda chosen: [(1 / len(chosen), each[k]) for k in chosen])
+        return stream, examples.source
+    labels = pairs_for(model, calibration_pairs(model, labelled))
+    pairs = PairBatches(model, labels, length)
+    source = {"labelled": labelled, "sha256": pairs_sha256(labels), "sequences": len(pairs), "length": length}
     size = 1 if pairs.alone else batch
 
     def parts(chosen: Sequence[int]) -> Parts:
         cut = [chosen[k : k + size] for k in range(0, len(chosen), size)]
         return [(len(part) / len(chosen), pairs.loss(part)) for part in cut]
 
-    return _endless(len(pairs), batch, seed, parts)
+    return _endless(len(pairs), batch, seed, parts), source
 
 
 def _endless(n: int, batch: int, seed: int, parts: Callable[[Sequence[int]], Parts]) -> Iterator[Parts]:

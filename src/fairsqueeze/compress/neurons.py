@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from fairsqueeze.compress.neurons_removal import remove_neurons
-from fairsqueeze.compress.surgery_calibration import Length, Sequences, token_sequences
+from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration_text import PACKAGE
+from fairsqueeze.compress.examples import check_pieces
+from fairsqueeze.compress.neurons_removal import take_neurons_
+from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.surgery_choice import least_important
 from fairsqueeze.models.anatomy import Anatomy, anatomy, part_of
 from fairsqueeze.models.model import Model
@@ -31,18 +34,21 @@ _SAVES = "the weights of the neurons, their memory and their time, on any hardwa
     saves=_SAVES,
     source="Li et al. 2017, Pruning Filters for Efficient ConvNets, arXiv:1608.08710, on neurons",
 )
-def neurons_magnitude(model: Model, *, share: Share, per_layer: bool = True) -> None:
+def neurons_magnitude(model: Model, *, share: Share, per_layer: bool = True) -> dict[str, Any]:
     """Remove the feed-forward neurons with the smallest weights.
 
-    A neuron's size is the L2 norm of its up, gate (where there is one) and down weights, which go together.
-    Small neurons can matter most: in SmolLM2-135M a fifth of those of the first block alone, gone, multiplies the
-    perplexity by 30; `neurons.activation` does not fall for it.
+    A neuron's size is the L2 norm of its up, gate (where there is one) and down weights, which go together. Small
+    neurons can matter much where their activations are large; `neurons.activation` takes these into account.
 
     Args:
         model: changed in place.
         share: of all neurons, in [0, 1), to the nearest neuron; one stays in each block.
-        per_layer: the same share of each block, which any config can tell; else the smallest of all, whose shapes only
-            fairsqueeze can load.
+        per_layer: the same share of each block, which plain transformers loads; else the smallest of all, whose shapes
+            only fairsqueeze.load(folder) builds.
+
+    Returns:
+        `removed`: the neurons that are gone, block by block, in ranges; `max_difference` of the smaller network's
+        answer from that of the whole one with these neurons silenced.
 
     Source:
         The paper ranks filters by the L1 norm of their weights, within a layer; here it is L2 and counts the outgoing
@@ -55,7 +61,7 @@ def neurons_magnitude(model: Model, *, share: Share, per_layer: bool = True) -> 
         parts = [part_of(model.network, part).double() for part in (forward.up, forward.gate) if part is not None]
         parts.append(part_of(model.network, forward.down).double().T)
         sizes.append(sum((part.square().sum(1) for part in parts), torch.tensor(0.0)).sqrt().cpu())
-    model.network = remove_neurons(model.network, least_important(sizes, share, per_layer))
+    return take_neurons_(model, least_important(sizes, share, per_layer))
 
 
 @model_rule(
@@ -64,6 +70,8 @@ def neurons_magnitude(model: Model, *, share: Share, per_layer: bool = True) -> 
     removes="neurons",
     family="neurons",
     saves=_SAVES,
+    requires="a text",
+    fits=check_pieces,
     source="Wanda-sp (An et al. 2024, arXiv:2312.11983), after Sun et al. 2023, arXiv:2306.11695",
 )
 def neurons_activation(
@@ -75,7 +83,7 @@ def neurons_activation(
     length: Length = 128,
     text: str = "",
     seed: int,
-) -> None:
+) -> dict[str, Any]:
     """Remove the feed-forward neurons that contribute least to the output of their block on a text.
 
     A neuron's contribution is the root mean square of its activation × the L2 norm of its down weights: the size of
@@ -84,23 +92,28 @@ def neurons_activation(
     Args:
         model: changed in place.
         share: of all neurons, in [0, 1), to the nearest neuron; one stays in each block.
-        per_layer: the same share of each block; else the least of all.
+        per_layer: the same share of each block, which plain transformers loads; else the least of all, whose shapes
+            only fairsqueeze.load(folder) builds.
         sequences: number of calibration sequences.
         length: tokens of each, special ones included.
         text: where they come from: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         seed: of the sequences.
+
+    Returns:
+        As `neurons.magnitude`, and `calibration`: where the sequences come from.
 
     Source:
         Wanda's |weight| × L2 norm of the input, put together over a column of the down projection: here by its L2
         norm, in Wanda-sp by its sum.
     """
     found = anatomy(model.network)
-    squares = mean_squares(model.network, found, token_sequences(model, sequences, length, seed, text))
+    pieces = calibrate(model, sequences=sequences, length=length, calibration=text or PACKAGE, seed=seed)
+    squares = mean_squares(model.network, found, pieces.sequences)
     scores = []
     for block, square in zip(found.blocks, squares, strict=True):
         down = part_of(model.network, block.feed_forward.down).double().cpu()
         scores.append(square.sqrt() * down.norm(dim=0))
-    model.network = remove_neurons(model.network, least_important(scores, share, per_layer))
+    return {**take_neurons_(model, least_important(scores, share, per_layer)), "calibration": pieces.to_json()}
 
 
 @torch.no_grad()

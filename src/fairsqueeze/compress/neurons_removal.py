@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.compress.surgery import Numbers, Plan, base_config, cut, rebuild, silenced, trunk_answer
+from fairsqueeze.compress.surgery import Numbers, Plan, Rebuilt, base_config, cut, rebuild, silenced, trunk_answer
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import Anatomy, anatomy
+from fairsqueeze.models.model import Model
 from fairsqueeze.models.slimmed import note_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,18 @@ _WIDTHS = ("intermediate_size", "ffn_dim", "hidden_dim", "n_inner", "ffn_hidden_
 
 
 def remove_neurons(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> PreTrainedModel:
+    """The network of `without_neurons`."""
+    return without_neurons(network, removed).network
+
+
+def take_neurons_(model: Model, removed: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Remove these neurons in place; returns `removed`, the neurons of each block, and `max_difference`."""
+    result = without_neurons(model.network, removed)
+    model.network = result.network
+    return {"removed": [sorted(set(gone)) for gone in removed], "max_difference": result.max_difference}
+
+
+def without_neurons(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> Rebuilt:
     """`network` without some of its feed-forward neurons: their up, gate and down weights are gone.
 
     Equal to zeroing what these neurons hand to the down projection (its bias stays). The config says the new width
@@ -34,7 +47,7 @@ def remove_neurons(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -
     found = anatomy(network)
     _check(found, removed)
     if not any(removed):
-        return network
+        return Rebuilt(network)
     outputs: dict[str, list[int]] = {}
     inputs: dict[str, list[int]] = {}
     for block, gone in zip(found.blocks, removed, strict=True):

@@ -16,6 +16,7 @@ from fairsqueeze.errors import DataError
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.tokenization import start_token_id, tokenizer_facts
 from fairsqueeze.registry import Range
+from fairsqueeze.training.batches import positions_of
 
 Sequences = Annotated[int, Range(1, 100_000)]
 Length = Annotated[int, Range(8, 8192)]
@@ -43,11 +44,12 @@ def token_sequences(model: Model, n: int, length: int, seed: int, text: str = ""
 
     Raises AssetError if a named text is not here, DataError if a file can't be read or holds less than one sequence.
     """
-    return pieces_of(model, calibration_text(text), n, length, seed, text)
+    pieces, _ = pieces_of(model, calibration_text(text), n, length, seed, text)
+    return pieces
 
 
-def pieces_of(model: Model, written: str, n: int, length: int, seed: int, name: str = "") -> list[Tensor]:
-    """`token_sequences` of a text that was read already; messages call it `name`."""
+def pieces_of(model: Model, written: str, n: int, length: int, seed: int, name: str = "") -> tuple[list[Tensor], int]:
+    """`token_sequences` of a text that was read already, and how many tokens it has; messages call it `name`."""
     facts = tokenizer_facts(model.tokenizer)
     start = [start_token_id(model.tokenizer)] if facts["adds_bos"] else []
     end = [model.tokenizer(written[:1]).input_ids[-1]] if facts["adds_eos"] else []
@@ -61,7 +63,7 @@ def pieces_of(model: Model, written: str, n: int, length: int, seed: int, name: 
         )
     generator = torch.Generator().manual_seed(seed)
     places = torch.randint(0, len(ids) - inner + 1, (n,), generator=generator).tolist()
-    return [torch.tensor([[*start, *ids[place : place + inner], *end]]) for place in places]
+    return [torch.tensor([[*start, *ids[place : place + inner], *end]]) for place in places], len(ids)
 
 
 def read_text(path: str) -> str:
@@ -94,8 +96,9 @@ def labelled_pairs(path: str) -> list[LabelledPair]:
     return found
 
 
-def encoded_pair(model: Model, pair: LabelledPair) -> dict[str, Any]:
-    """What the network takes for one pair: tensors of one row."""
+def encoded_pair(model: Model, pair: LabelledPair, length: int) -> dict[str, Any]:
+    """What the network takes for one pair: tensors of one row, of at most `length` tokens, special ones included."""
     texts: Sequence[str] = [pair.first, pair.second] if pair.second else [pair.first]
-    encoded = model.tokenizer(*texts, truncation=True, return_tensors="pt")
+    most = min(length, positions_of(model))
+    encoded = model.tokenizer(*texts, truncation=True, max_length=most, return_tensors="pt")
     return {name: tensor.to(model.device) for name, tensor in encoded.items()}

@@ -54,11 +54,15 @@ class Sizes:
         return value if isinstance(value, int) else sum(value)
 
 
-def prove_removal(method: Method, settings: Mapping[str, Any], before: Sizes, after: Sizes) -> dict[str, Any]:
+def prove_removal(
+    method: Method, settings: Mapping[str, Any], before: Sizes, after: Sizes, removed: Sequence[Any] | None = None
+) -> dict[str, Any]:
     """What is gone, JSON-ready: of the kind that `method` removes, `…_before`, `…_removed` and what is left of it (by
-    block where blocks have some), and `parameters_before`, `parameters`.
+    block where blocks have some), and `parameters_before`, `parameters`. `removed`, if the method tells it, says which:
+    numbers of query heads by block, of blocks, and of neurons by block in ranges ("0-3,7").
 
-    Raises ModelError where the method promises a `share` and another number is gone, or anything else changed.
+    Raises ModelError where the method promises a `share` and another number is gone, where it tells of other parts than
+    are gone, or anything else changed.
     """
     kind = method.removes
     share = settings.get("share")
@@ -83,7 +87,27 @@ def prove_removal(method: Method, settings: Mapping[str, Any], before: Sizes, af
     }
     if kind in ("heads", "neurons"):
         measured[f"{kind}_by_block"] = list(getattr(after, kind))
+    if removed is not None:
+        lost = _less(getattr(before, kind), getattr(after, kind)) if kind != "blocks" else before.blocks - after.blocks
+        told = len(removed) if kind == "blocks" else [len(numbers) for numbers in removed]
+        _must(told == lost, method, f"{lost} {kind} are gone where it tells of {told}")
+        measured["removed"] = [ranges(numbers) for numbers in removed] if kind == "neurons" else list(removed)
     return measured
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers, ascending, with runs as ranges.
+
+    >>> ranges([0, 1, 2, 3, 7, 9, 10])
+    '0-3,7,9-10'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)
 
 
 def _units_gone(before: Sizes, after: Sizes) -> list[int]:

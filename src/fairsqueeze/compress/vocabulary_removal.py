@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fairsqueeze.compress.surgery import (
     Numbers,
     Plan,
+    Rebuilt,
     answer_of,
     base_config,
     empty_network,
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 
 def remove_tokens(network: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
+    """The network of `with_tokens`."""
+    return with_tokens(network, kept).network
+
+
+def with_tokens(network: PreTrainedModel, kept: Sequence[int]) -> Rebuilt:
     """`network` with token i where it had `kept[i]`, and no others: rows of the embedding, of the output head, and of
     its bias are gone.
 
@@ -44,7 +50,7 @@ def remove_tokens(network: PreTrainedModel, kept: Sequence[int]) -> PreTrainedMo
     if list(kept) != sorted(set(kept)) or not kept or not 0 <= kept[0] <= kept[-1] < rows:
         raise BadSetting("The tokens to keep are not ascending ids.", f"They must be among 0 to {rows - 1}.")
     if len(kept) == rows:
-        return network
+        return Rebuilt(network)
     config = base_config(network)
     text = config.get_text_config()
     new_id = {old: new for new, old in enumerate(kept)}
@@ -60,7 +66,7 @@ def remove_tokens(network: PreTrainedModel, kept: Sequence[int]) -> PreTrainedMo
     numbers: Numbers = note["numbers"] if note else {}
     plan = Plan(_rows_left(network, empty_network(network, config), kept), [config], [numbers])
     result = rebuild(network, plan, wanted, lambda candidate: answer_of(candidate, new_ids))
-    generation = getattr(result, "generation_config", None)
+    generation = getattr(result.network, "generation_config", None)
     if generation is not None:
         _renumber_(generation, generation.to_dict(), new_id)
     return result
