@@ -107,18 +107,31 @@ def test_nothing_is_expected_before_it_was_measured_and_then_in_proportion(tiny_
     made = plan(study(tiny_folder, measures=["pairs.sum"]))
     before = outlook(made, tmp_path / "out")
     assert (before["steps"], before["cached"], before["seconds"], before["bytes"]) == (8, 0, None, None)
-    assert before["not_measured"] == ["compress: magnitude.linear", "fluency", "pairs.sum"]
+    assert before["not_measured"] == ["compress: magnitude.linear", "documents", "fluency", "pairs.sum"]
     assert "not measured yet" in shown(before)
     run(made, tmp_path / "out")
     after = outlook(made, tmp_path / "out")
     assert (after["cached"], after["seconds"], after["not_measured"]) == (8, 0, [])
     assert all(variant["finished"] for variant in after["variants"])
+    assert after["begun"] == 0
+    told = outlook(made, tmp_path / "out", with_steps=True)["graph"]
+    assert len(told) == 12  # footprints and the loading of the dense model are not counted as work
+    ids = {step["id"] for step in told}
+    assert all(ids.issuperset(step["needs"]) for step in told)
+    (half,) = [path for path in (tmp_path / "out/variants").iterdir() if "linear 50 %" in path.read_text()]
+    half.unlink()
+    assert (outlook(made, tmp_path / "out")["begun"], outlook(made, tmp_path / "out")["cached"]) == (2, 5)
+    run(made, tmp_path / "out")
     # another study on this computer, of the same model and twice as many variants, knows what these took
     more = outlook(plan(study(tiny_folder, pipelines=[[{"magnitude.linear": {"sparsity": [0.1, 0.2, 0.4]}}]])))
     (row,) = [row for row in more["rows"] if row["what"] == "fluency"]
     assert row["steps"] == 4
     assert row["seconds"] > 0
     assert row["bytes"] > 0
+    files = (tmp_path / "out/variants").iterdir()
+    assert more["bytes"] - sum(one["bytes"] for one in more["rows"] if one["size"]) == pytest.approx(
+        4 * sum(path.stat().st_size for path in files) / 3 / 2
+    )  # three documents of two measures were written, four of one are to come
     assert row["peak"] > 2**20
     assert more["not_measured"] == []
     assert "not measured yet" not in shown(more)

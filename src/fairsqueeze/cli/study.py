@@ -49,7 +49,8 @@ def study_check(
 def study_plan(file: StudyFile, offline: Offline = False, out: StudyOut = None, as_json: AsJson = False) -> None:
     """What a study will do, what of it is there, and what the rest is expected to take. Nothing is loaded.
 
-    Times, disk and memory are those of steps measured on this computer before; what was not is said.
+    Times, disk and memory are those of steps measured on this computer before; what was not is said. --json also tells
+    every step: its id, and the ids of those that it needs.
 
     Example: fairsqueeze study plan studies/first-light.yaml
     """
@@ -60,7 +61,7 @@ def study_plan(file: StudyFile, offline: Offline = False, out: StudyOut = None, 
 
     study = Study.from_file(file, offline=offline)
     with stdout_for_result():
-        found = outlook(plan(study), out or Path("runs") / study.name, tell)
+        found = outlook(plan(study), out or Path("runs") / study.name, tell, with_steps=as_json)
     show_result(found, as_json, plan_text)
 
 

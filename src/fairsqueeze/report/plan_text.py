@@ -44,6 +44,11 @@ def _sums(document: dict[str, Any]) -> str:
         f"Expected: time {duration(document['seconds'])}, disk {size(document['bytes'])}, "
         f"memory {size(document['peak_bytes'])} ({size(document['available_bytes'])} available)."
     )
+    if document["begun"]:
+        told += (
+            f" Besides, {document['begun']} files of records belong to no finished variant: a run finds those that it"
+            " needs once their checkpoints are made."
+        )
     without = document["not_measured"]
     return f"{told} Not in the sum, since not measured yet: {', '.join(without)}." if without else told
 

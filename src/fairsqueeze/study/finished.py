@@ -25,7 +25,7 @@ def finished(store: Store) -> list[dict[str, Any]]:
 
 
 def finished_outlines(store: Store) -> list[dict[str, Any]]:
-    """`model`, `label`, `kind` and `order` of the finished variants of the study as it now stands."""
+    """`model`, `label`, `kind`, `order` and `steps` of the finished variants of the study as it now stands."""
     keys = (store.read_document("study") or {}).get("variants")
     outlines = all_finished(store)
     if keys is None:
@@ -38,13 +38,15 @@ def all_finished(store: Store) -> dict[str, dict[str, Any]]:
 
     A document that was promised without its steps, before there were such facts, is read.
     """
-    outlines, there = store.outlines("variants"), store.ids("records")
-    return {key: one for key, one in outlines.items() if is_finished(store, key, one.get("steps"), there)}
+    there, found = store.ids("records"), {}
+    for key, outline in store.outlines("variants").items():
+        steps = outline["steps"] if "steps" in outline else read_steps(store, key)
+        if steps is not None and there.issuperset(steps):
+            found[key] = {**outline, "steps": steps}
+    return found
 
 
-def is_finished(store: Store, key: str, steps: list[str] | None, there: set[str]) -> bool:
-    """Whether the records of all `steps` are `there`; of None, of those that the document of the variant names."""
-    if steps is None:
-        document = store.read_document(f"variants/{key}")
-        steps = None if document is None else steps_behind(document)
-    return steps is not None and there.issuperset(steps)
+def read_steps(store: Store, key: str) -> list[str] | None:
+    """Ids of the steps that a variant's document names; None where that is not there or damaged."""
+    document = store.read_document(f"variants/{key}")
+    return None if document is None else steps_behind(document)

@@ -12,7 +12,7 @@ from fairsqueeze.models.source import source_of
 from fairsqueeze.study.finished import all_finished
 from fairsqueeze.study.memory import available_bytes
 from fairsqueeze.study.plan import Plan, PlannedVariant, Step, steps_of
-from fairsqueeze.study.rates import Rate, Rates, parameters_of
+from fairsqueeze.study.rates import DOCUMENTS, Rate, Rates, parameters_of
 from fairsqueeze.study.scoring import size_of
 from fairsqueeze.study.store import Store
 from fairsqueeze.study.variant import options_of, prepare_for, variant_keys
@@ -52,50 +52,71 @@ class Row:
 
 @dataclass
 class _Table:
+    """Rows by model and kind; `measures`: how many the documents of open variants will tell of; `graph`: all steps, or
+    None where they are not wanted."""
+
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    measures: int = 0
+    graph: list[dict[str, Any]] | None = None
 
     def row(self, model: str, what: str) -> Row:
         return self.rows.setdefault((model, what), Row(model, what))
 
 
-def outlook(plan: Plan, out: Path | str | None = None, warn: Any = None) -> dict[str, Any]:
+def outlook(plan: Plan, out: Path | str | None = None, warn: Any = None, *, with_steps: bool = False) -> dict[str, Any]:
     """What `study plan` tells, as plain values.
 
     Args:
         out: the study's folder, where there is one already: its finished variants are not counted again, and its
             measured rates come before those of other studies on this computer.
+        with_steps: also tell every step.
 
     Returns:
         `variants` (as rows), `rows` (steps by model and kind, with what the open ones are expected to take), `steps`,
-        `cached`, `seconds`, `bytes`, `peak_bytes`: sums over what has been measured, with `not_measured` naming the
-        rest; `available_bytes` of memory here; `problems`: why a model's steps are not counted, by model.
+        `cached` (steps of finished variants), `seconds`, `bytes`, `peak_bytes`: sums over what has been measured, with
+        `not_measured` naming the rest (`bytes` are of records and of variants' documents); `begun`: records there that
+        belong to no finished variant, which a run finds only once their checkpoints are made, since they carry the
+        checkpoint's id; `available_bytes` of memory here; `problems`: why a model's steps are not counted, by model;
+        `graph`: every step with its `id`, `kind`, `variant`, `measure`, and `needs`, the ids of those before it.
     """
     store = None if out is None or (not Path(str(out)).exists() and "://" not in str(out)) else Store(out, warn)
     rates = Rates.of_store(store, plan.study.device)
-    finished = set() if store is None else set(all_finished(store))
-    table, problems, variants = _Table(), {}, []
+    finished = {} if store is None else all_finished(store)
+    table, problems, variants = _Table(graph=[] if with_steps else None), {}, []
     for model in dict.fromkeys(plan.study.models):
         try:
-            done = _count(plan, model, finished, rates, table)
+            done = _count(plan, model, set(finished), rates, table)
         except FairsqueezeError as error:
             problems[model] = str(error)
             done = set()
         variants += [_variant(v, v.id in done) for v in plan.of(model)]
     rows = list(table.rows.values())
     open_rows = [row for row in rows if row.cached < row.steps]
-    return {
+    documents = _documents(rates, table.measures)
+    behind = {step for one in finished.values() for step in one["steps"]}
+    found = {
         "study": plan.study.name,
         "variants": variants,
         "rows": [vars(row) for row in rows],
         "steps": sum(row.steps for row in rows),
         "cached": sum(row.cached for row in rows),
         "seconds": _sum(row.seconds for row in open_rows),
-        "bytes": _sum(row.bytes for row in open_rows if row.size),
+        "begun": 0 if store is None else len(store.ids("records") - behind),
+        "bytes": _sum([*(row.bytes for row in open_rows if row.size), documents]),
         "peak_bytes": max((row.peak for row in open_rows if row.peak), default=None),
         "available_bytes": available_bytes(),
-        "not_measured": sorted({row.what for row in open_rows if row.seconds is None}),
+        "not_measured": sorted(
+            {row.what for row in open_rows if row.seconds is None} | ({DOCUMENTS} if documents is None else set())
+        ),
         "problems": problems,
     }
+    return found if table.graph is None else {**found, "graph": table.graph}
+
+
+def _documents(rates: Rates, measures: int) -> float | None:
+    """Bytes that documents about so many measures take; None where none has been written yet."""
+    rate = rates.documents()
+    return 0.0 if not measures else None if rate is None else rate.bytes_for(measures)
 
 
 def _count(plan: Plan, model: str, finished: set[str], rates: Rates, table: _Table) -> set[str]:
@@ -108,7 +129,10 @@ def _count(plan: Plan, model: str, finished: set[str], rates: Rates, table: _Tab
     by_id = {variant.id: variant for variant in plan.of(model)}
     keys = variant_keys(list(by_id.values()), evaluations, options) if finished else []
     done = {i for i, key in zip(by_id, keys, strict=False) if key in finished}
+    table.measures += len(evaluations) * (len(by_id) - len(done))
     for step in steps_of(plan, model, source_of(model), evaluations, [size_of(e) for e in evaluations]):
+        if table.graph is not None:
+            table.graph.append(_step(step))
         what = _what(step, by_id[step.variant])
         if what is None:
             continue
@@ -120,6 +144,11 @@ def _count(plan: Plan, model: str, finished: set[str], rates: Rates, table: _Tab
         else:
             row.add(_rate(step, by_id[step.variant], rates, parameters), parameters, step.size)
     return done
+
+
+def _step(step: Step) -> dict[str, Any]:
+    told = {"id": step.id, "kind": step.kind, "variant": step.variant, "measure": step.measure}
+    return {**told, "needs": list(step.needs)}
 
 
 def _what(step: Step, variant: PlannedVariant) -> str | None:

@@ -16,6 +16,8 @@ from fairsqueeze.study.variant import Done
 
 SCHEMA = "fairsqueeze.rates/1"
 DOCUMENT = "rates"
+DOCUMENTS = "documents"
+"""The kind of what variants' documents take."""
 
 
 @dataclass
@@ -69,9 +71,9 @@ class Rates:
         if store is None:
             return rates
         kept = store.read_document(DOCUMENT) or {}
-        rates.by_kind = {k: r for k, r in _from_json(kept.get("rates", {})).items() if not k.startswith("measure:")}
+        rates.by_kind = _without_counted(_from_json(kept.get("rates", {})))
         rates.peaks = {str(k): int(v) for k, v in kept.get("peaks", {}).items()}
-        rates._add_records(store.outlines("records").values())
+        rates._count(store)
         return rates
 
     def measure(self, name: str, parameters: int) -> Rate | None:
@@ -81,6 +83,11 @@ class Rates:
     def making(self, methods: Iterable[str], parameters: int) -> Rate | None:
         """The rate of compressing by these methods in sequence; None as for `measure`."""
         return self._near(f"make:{'+'.join(methods)}", parameters)
+
+    def documents(self) -> Rate | None:
+        """The bytes of variants' documents (estimates, comparison, footprint); `size` is measures. None where none is
+        known."""
+        return self.by_kind.get(DOCUMENTS) or self.elsewhere.get(DOCUMENTS)
 
     def peak_of(self, model: str) -> int | None:
         """The most that any variant of this model is known to have needed here, in bytes; None where none was run."""
@@ -102,8 +109,8 @@ class Rates:
         """Write what was learnt beside the records, and into the cache of this computer, for other studies."""
         told = {key: asdict(rate) for key, rate in self.by_kind.items()}
         store.write_document(DOCUMENT, {"schema": SCHEMA, "rates": told, "peaks": self.peaks})
-        self.by_kind = {key: rate for key, rate in self.by_kind.items() if not key.startswith("measure:")}
-        self._add_records(store.outlines("records").values())
+        self.by_kind = _without_counted(self.by_kind)
+        self._count(store)
         _write_cache({**_read_cache(), **{key: asdict(rate) for key, rate in self.by_kind.items()}})
 
     def _near(self, what: str, parameters: int) -> Rate | None:
@@ -112,6 +119,15 @@ class Rates:
             if one in self.by_kind or one in self.elsewhere:
                 return self.by_kind.get(one) or self.elsewhere[one]
         return None
+
+    def _count(self, store: Store) -> None:
+        """Take in all records and documents that `store` holds."""
+        self._add_records(store.outlines("records").values())
+        for one in store.outlines("variants").values():
+            if "steps" in one:
+                rate = self.by_kind.setdefault(DOCUMENTS, Rate())
+                rate.size += len(one["steps"])
+                rate.bytes += one["bytes"]
 
     def _add_records(self, outlines: Iterable[Mapping[str, Any]]) -> None:
         for one in outlines:
@@ -149,6 +165,11 @@ def parameters_of(model: str) -> int | None:
     except FairsqueezeError:  # weights that are not here yet, or that are damaged: loading them says so
         return None
     return sum(_product(entry["shape"]) for header in headers for entry in header.values())
+
+
+def _without_counted(rates: Mapping[str, Rate]) -> dict[str, Rate]:
+    """Those that are not counted anew from records and documents."""
+    return {kind: rate for kind, rate in rates.items() if not kind.startswith("measure:") and kind != DOCUMENTS}
 
 
 def _product(shape: Iterable[int]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from fairsqueeze.errors import BadSetting, StepFailed, StoreError, unknown_name
 from fairsqueeze.study.evaluation import Evaluation
 from fairsqueeze.study.executors.queue import Queue
-from fairsqueeze.study.finished import finished_outlines, is_finished
+from fairsqueeze.study.finished import finished_outlines, read_steps
 from fairsqueeze.study.plan import Plan
 from fairsqueeze.study.progress import Silent, StudyProgress
 from fairsqueeze.study.provenance import command
@@ -164,7 +164,11 @@ def _pending(this: _Run, jobs: list[Job]) -> list[Job]:
     A dense model whose records are needed but damaged is one of them, since its variants are compared with these.
     """
     store, there = this.store, this.store.ids("records")
-    pending = [job for job in jobs if not is_finished(store, job.key, None, there)]
+    pending = []
+    for job in jobs:
+        steps = read_steps(store, job.key)
+        if steps is None or not there.issuperset(steps):
+            pending.append(job)
     open_keys = {job.key for job in pending}
     for dense in {job.dense for job in pending} - open_keys:
         if kept_side(store, dense) is None:
