@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,14 +86,21 @@ class Pace:
 
 
 class Lines:
-    """One line when something starts, when a step is done, and every ten seconds of long work."""
+    """One line when something starts, when a step is done, and every ten seconds of long work.
+
+    What runs on other machines, which nobody says when it starts, is told once it has run for ten seconds.
+    """
 
     def __init__(self) -> None:
+        self._since: dict[str, float] = {}  # what runs, and since when; for ever later once it was told
         self._task = ""
         self._done = self._start = self._last = 0.0
         self._pace: Pace | None = None
 
     def say(self, message: str) -> None:
+        name = message.partition("] ")[2]  # as in "[3/12] magnitude.linear 50 %"
+        if message.startswith("[") and name in self._since:
+            self._since[name] = math.inf
         print(message, file=sys.stderr, flush=True)
 
     def advance(self, task: str, done: float, total: float) -> None:
@@ -119,7 +127,12 @@ class Lines:
         self._pace.total = total
 
     def running(self, names: Sequence[str]) -> None:
-        pass  # the lines that say what starts tell it
+        now = time.monotonic()
+        self._since = {name: self._since.get(name, now) for name in names}
+        late = [name for name, since in self._since.items() if now - since >= 10]
+        if late:
+            self.say(f"  now: {', '.join(late)}")
+            self._since |= dict.fromkeys(late, math.inf)
 
 
 class Bar:
