@@ -89,6 +89,8 @@ def _method(m: Method) -> str:
     lines = [f"## {m.name}\n", f"{m.doc}\n", f"- **applies to**: {m.selects}", f"- **saves**: {m.saves}"]
     lines += [f"- **setting** `{s.describe()}`" for s in m.settings.values()]
     lines += [f"- **needs**: {', '.join(sorted(m.needs))}"] if m.needs else []
+    lines += [f"- **requires**: {m.requires or 'weights of ordinary floats, nothing else'}"]
+    lines += [f"- **simulated**: {'yes' if m.simulated else 'no'}", f"- **seeded**: {'yes' if m.seeded else 'no'}"]
     lines += [f"- **source**: {m.source}", f"- **version**: {m.version}"]
     return "\n".join(lines) + "\n"
 

@@ -117,7 +117,16 @@ def test_list_and_show_cover_everything_that_is_declared(run: Callable, what: st
         code, out, _ = run("show", what.removesuffix("s"), name)
         assert code == 0
         assert name in out
-        assert json.loads(run("show", what.removesuffix("s"), name, "--json")[1])["source"]
+        shown = json.loads(run("show", what.removesuffix("s"), name, "--json")[1])
+        assert shown["source"]
+        assert shown["settings"] == [s.describe() for s in registry.get(name).settings.values()]
+        if what == "methods":
+            assert shown["saves"]
+            assert shown["needs"] == sorted(registry.get(name).needs)
+            assert shown["simulated"] is registry.get(name).simulated
+            assert registry.get(name).requires in shown["requires"] != ""
+            wanted = {"labelled": "labelled", "calibration": "text", "pairs": "pairs"}
+            assert all(word in shown["requires"] for key, word in wanted.items() if key in registry.get(name).settings)
 
 
 @pytest.mark.parametrize("what", ["models", "data"])

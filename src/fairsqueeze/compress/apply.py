@@ -113,10 +113,10 @@ def _check_fits(model: Model, steps: Sequence[_Step]) -> None:
                 f"{method.name} packs weights, which {steps[number + 1].method.name} after it can't change.",
                 "Make the step that packs the last one.",
             )
-        if method.calibration is not None:
-            call_with(method.calibration, model, settings=given)
         if method.fits is not None and (_looks_at_model(method.fits) or not removed):
             call_with(method.fits, weight_matrices(model.network, method.selects), settings=given)
+        if method.calibration is not None:
+            call_with(method.calibration, model, settings=given)
         removed = removed or bool(method.removes)
 
 

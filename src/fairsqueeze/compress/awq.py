@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration import REQUIRES, calibrate
 from fairsqueeze.compress.grid import SCALE_BITS, Bits, Group, check_bits, fit_grid, in_groups, total_bits
+from fairsqueeze.errors import NonFinite
 from fairsqueeze.models.anatomy import WeightRef
 from fairsqueeze.models.matrices import oriented_shape
 from fairsqueeze.registry import Range, weight_rule
@@ -29,6 +30,7 @@ def scaled_bits(refs: Sequence[WeightRef], *, bits: int, group: int | None, symm
     selects="block_linear",
     needs={"input_mean_abs", "hessian"},
     calibration=calibrate,
+    requires=REQUIRES,
     simulated=True,
     family="quantisation",
     source="Lin et al. 2023, AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration, "
@@ -66,13 +68,15 @@ def awq(
     Returns:
         A new weight of the same shape and type.
 
+    Raises NonFinite where no α has an error that is a number.
+
     Source:
         Equations 4 and 5; scales are normed by √(max · min) as in its code. The paper folds s into the layer before, so
         that layers with the same input must share it, and clips weights; here each layer has its own, kept beside its
         weights (simulated, and counted in the bits), and nothing is clipped.
     """
     exact = weight.to(hessian.dtype)
-    best, least = exact, float("inf")
+    best, least = None, float("inf")
     for step in range(steps):
         scale = input_mean_abs.pow(step / steps).clamp(min=_LEAST)
         scale = (scale / (scale.max() * scale.min()).sqrt()).clamp(_LEAST, _MOST).to(torch.float16).to(hessian.dtype)
@@ -82,4 +86,9 @@ def awq(
         error = float(((change @ hessian) * change).sum(dtype=torch.float64))
         if error < least:
             best, least = rounded, error
+    if best is None:
+        raise NonFinite(
+            "The error that AWQ compares is NaN or infinite with every scale.",
+            "Inputs or weights are too large: use rtn, or float32.",
+        )
     return best.to(weight.dtype)

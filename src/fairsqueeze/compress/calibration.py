@@ -12,6 +12,9 @@ from fairsqueeze.compress.calibration_text import PACKAGE, calibration_text
 from fairsqueeze.compress.surgery_calibration import Length, Sequences, pieces_of
 from fairsqueeze.models.model import Model
 
+REQUIRES = "a text to calibrate on, and blocks that follow one another with nothing between them"
+"""What methods that watch the inputs of layers ask for."""
+
 
 @dataclass(frozen=True)
 class Calibration:

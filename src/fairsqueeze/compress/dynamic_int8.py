@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from fairsqueeze.compress.torchao_schemes import packed_measured
 from fairsqueeze.errors import ModelError
-from fairsqueeze.models.anatomy import weight_matrices
+from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.matrices import is_transposed, weight_of
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import model_rule
@@ -58,6 +59,16 @@ class Int8Linear(nn.Linear):
         return {**self.__dict__, "_packed": None}
 
 
+def check_dynamic(_: Sequence[WeightRef], *, model: Model) -> None:
+    """ModelError where torch has no dynamic int8 kernel for this model."""
+    if model.device.type != "cpu":
+        raise ModelError(f"{model.reference} is on {model.device}.", "dynamic_int8 has kernels for the CPU only.")
+    if model.network.dtype != torch.float32:
+        raise ModelError(f"{model.reference} is {model.network.dtype}.", "dynamic_int8 needs a model in float32.")
+    if torch.backends.quantized.engine in ("none", None):
+        raise ModelError("This torch has no quantised kernels.", "Use torchao.int8_dynamic.")
+
+
 @model_rule(
     "dynamic_int8",
     selects="block_linear",
@@ -65,25 +76,27 @@ class Int8Linear(nn.Linear):
     storable=False,
     family="quantisation",
     source="torch.ao.quantization.quantize_dynamic, as in Gonçalves and Strubell 2023, arXiv:2312.05662",
+    requires="a CPU, a model in float32, and a torch with quantised kernels",
+    fits=check_dynamic,
     saves="half of the memory of these weights (codes are held plain and packed), and time on x86; nothing on disk",
 )
 def dynamic_int8(model: Model, *, per_channel: bool = False) -> dict[str, Any]:
     """Keep the weights of the blocks as 8-bit integers and round inputs to 8 bits as they come, with torch's kernels.
 
     Inputs share one scale for a whole batch, so that the few huge activations of a language model cost all others their
-    precision: perplexity of SmolLM2-135M rises from 22 to 87, with `torchao.int8_dynamic`, token by token, to 23.
+    precision; `torchao.int8_dynamic` has a scale for each token.
 
     Args:
         model: changed in place; float32, on a CPU. It can't be saved: plain transformers has no such layer.
         per_channel: a scale for each output instead of one for the whole matrix.
 
     Returns:
-        `matrices`, `weights`, `zeros`, `sparsity` of the packed weights; `bits_per_weight`; `storable`.
+        `matrices`, `weights`, `zeros`, `sparsity` of the packed weights; `bits_per_weight` of codes and scales, and
+        `bits_in_memory`, with the copy that the kernel packs at the first pass; `storable`.
 
     Source:
         `quantize_dynamic` with its defaults, on the linear layers inside the blocks (Gonçalves and Strubell: on all).
     """
-    _check(model)
     refs = weight_matrices(model.network, "block_linear")
     scale_bytes = 0
     for ref in refs:
@@ -95,13 +108,5 @@ def dynamic_int8(model: Model, *, per_channel: bool = False) -> dict[str, Any]:
         scale_bytes += 4 * len(layer.scale)  # type: ignore[arg-type]
     measured = packed_measured(model.network, refs)
     measured["bits_per_weight"] += 8 * scale_bytes / measured["weights"]
+    measured["bits_in_memory"] = measured["bits_per_weight"] + 8  # the packed copy is one more byte a weight
     return {**measured, "storable": False}
-
-
-def _check(model: Model) -> None:
-    if model.device.type != "cpu":
-        raise ModelError(f"{model.reference} is on {model.device}.", "dynamic_int8 has kernels for the CPU only.")
-    if model.network.dtype != torch.float32:
-        raise ModelError(f"{model.reference} is {model.network.dtype}.", "dynamic_int8 needs a model in float32.")
-    if torch.backends.quantized.engine in ("none", None):
-        raise ModelError("This torch has no quantised kernels.", "Use torchao.int8_dynamic.")

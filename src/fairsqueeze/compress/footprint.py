@@ -14,7 +14,7 @@ from fairsqueeze.compress.flops import flops_per_token
 from fairsqueeze.compress.layers import LAYER_TYPES, typed_parameters
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.model import Model
-from fairsqueeze.models.packed import floats_of, inner_tensors
+from fairsqueeze.models.packed import floats_of, inner_tensors, uncountable
 
 NOTE = (
     "Zeros scattered over a matrix save neither time nor memory by themselves: they are stored and multiplied like any "
@@ -39,9 +39,15 @@ def footprint(model: Model) -> dict[str, Any]:
         `flops_per_token`: `dense`, and `skipping_zeros` if zeros cost nothing (see `flops_per_token`);
         `note`: what the numbers don't say.
 
+    Of weights that are packed in a way not known here (4 bits of bitsandbytes, GPTQ, AWQ) only `bytes_dense`,
+    `bytes_zstd` and `dtypes` (of the numbers held) are counted; all else is null, and `note` says why.
+
     Memory: one layer's worth beside the model.
     """
     network = model.network
+    unknown = uncountable(network)
+    if unknown is not None:
+        return _bytes_alone(network, unknown)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in LAYER_TYPES}
     types: Counter[str] = Counter()
     nonzeros: dict[int, int] = {}
@@ -72,6 +78,28 @@ def footprint(model: Model) -> dict[str, Any]:
         },
         "flops_per_token": {"dense": flops.dense, "skipping_zeros": flops.skipping_zeros},
         "note": NOTE,
+    }
+
+
+def _bytes_alone(network: Any, unknown: str) -> dict[str, Any]:
+    """The footprint of a network whose weights can't be told from the numbers that hold them."""
+    types: Counter[str] = Counter()
+    for tensor in _saved(network):
+        types[str(tensor.dtype).removeprefix("torch.")] += tensor.numel()
+    nothing = dict.fromkeys(("parameters", "nonzeros", "zeros", "sparsity"))
+    return {
+        **nothing,
+        "linear": nothing,
+        "layers": {},
+        "dtype": types.most_common(1)[0][0],
+        "dtypes": dict(types),
+        "bytes_dense": sum(dense_bytes(tensor) for tensor in _saved(network)),
+        "bytes_sparse": None,
+        "bytes_zstd": zstd_bytes(_saved(network)),
+        "bits_per_weight": dict.fromkeys(("dense", "sparse", "zstd")),
+        "flops_per_token": dict.fromkeys(("dense", "skipping_zeros")),
+        "note": f"{unknown} holds several weights in each number, in a way that is not known here: weights, zeros and "
+        "operations are not counted.",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration import REQUIRES, calibrate
 from fairsqueeze.compress.grid import Bits, Grid, Group, bits_measured, check_bits, fit_grid, in_groups
 from fairsqueeze.compress.sparsegpt import Damping
 from fairsqueeze.compress.surgeon import BLOCK, Begin, Settle, inverse_factor, sweep
@@ -17,6 +17,7 @@ from fairsqueeze.registry import weight_rule
     selects="block_linear",
     needs={"hessian"},
     calibration=calibrate,
+    requires=REQUIRES,
     simulated=True,
     family="quantisation",
     source="Frantar et al. 2022, GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, "

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration import REQUIRES, calibrate
+from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import WeightRef
 from fairsqueeze.models.matrices import oriented_shape
 from fairsqueeze.registry import Range, weight_rule
@@ -16,10 +17,17 @@ from fairsqueeze.registry import Range, weight_rule
 Rank = Annotated[float, Range(0, 1, low_open=True)]
 Energy = Annotated[float, Range(0, 1, low_open=True)]
 
+_HALF = 0.5
 _SAVES = (
     "nothing by itself: the product of the two factors is stored as one dense matrix; factor_parameters says what the "
     "factors would take"
 )
+
+
+def check_one(_: Sequence[WeightRef], *, rank: float | None, energy: float | None) -> None:
+    """BadSetting where both rank and energy are given."""
+    if rank is not None and energy is not None:
+        raise BadSetting(f"rank is {rank:g} and energy {energy:g}: either decides alone.", "Give one of them.")
 
 
 def factors_measured(refs: Sequence[WeightRef]) -> dict[str, Any]:
@@ -67,16 +75,18 @@ def measured_rank(matrix: Tensor) -> int:
     source="Eckart and Young 1936; Noach and Goldberg 2020, Compressing Pre-trained Language Models by Matrix "
     "Decomposition, AACL",
     saves=_SAVES,
+    fits=check_one,
     measures=factors_measured,
 )
-def low_rank_svd(weight: Tensor, *, rank: Rank = 0.5, energy: Energy | None = None) -> Tensor:
+def low_rank_svd(weight: Tensor, *, rank: Rank | None = None, energy: Energy | None = None) -> Tensor:
     """Replace every weight by the nearest matrix of lower rank (Frobenius), UΣVᵀ cut off.
 
     Args:
         weight: linear weight inside a block, shape (out, in), any float type. Not modified.
         rank: share of min(out, in) that is left, in (0, 1], to the nearest whole number but at least 1. Two factors are
             smaller than a square matrix only below 0.5.
-        energy: if given, it decides in place of `rank`: the least rank whose squared singular values have this share.
+            A half if neither rank nor energy is given.
+        energy: in place of `rank`: the least rank whose squared singular values have this share.
 
     Returns:
         A new weight of the same shape and type: the product of the two factors.
@@ -95,14 +105,18 @@ def low_rank_svd(weight: Tensor, *, rank: Rank = 0.5, energy: Energy | None = No
     selects="block_linear",
     needs={"hessian"},
     calibration=calibrate,
+    requires=REQUIRES,
     family="low_rank",
     simulated=True,
     source="Wang et al. 2024, SVD-LLM: Truncation-aware Singular Value Decomposition, arXiv:2403.07378, after Yuan et "
     "al. 2023, ASVD, arXiv:2312.05821",
     saves=_SAVES,
+    fits=check_one,
     measures=factors_measured,
 )
-def low_rank_activation(weight: Tensor, *, hessian: Tensor, rank: Rank = 0.5, energy: Energy | None = None) -> Tensor:
+def low_rank_activation(
+    weight: Tensor, *, hessian: Tensor, rank: Rank | None = None, energy: Energy | None = None
+) -> Tensor:
     """Replace every weight by the matrix of lower rank whose outputs on the calibration tokens are nearest to its own.
 
     With X the inputs, W X = UΣVᵀ; the best matrix of rank r is U_r U_rᵀ W, U_r the first r directions of the outputs.
@@ -110,9 +124,9 @@ def low_rank_activation(weight: Tensor, *, hessian: Tensor, rank: Rank = 0.5, en
     Args:
         weight: linear weight inside a block, shape (out, in), any float type. Not modified.
         hessian: 2/n · XᵀX over the calibration tokens, shape (in, in).
-        rank: share of min(out, in) that is left, in (0, 1], to the nearest whole number but at least 1.
-        energy: if given, it decides in place of `rank`: the least rank whose outputs make up this share of the squared
-            size of all outputs.
+        rank: share of min(out, in) that is left, in (0, 1], to the nearest whole number but at least 1. A
+            half if neither rank nor energy is given.
+        energy: in place of `rank`: the least rank whose outputs make up this share of the squared size of all outputs.
 
     Returns:
         A new weight of the same shape and type: the product of the two factors.
@@ -130,10 +144,10 @@ def low_rank_activation(weight: Tensor, *, hessian: Tensor, rank: Rank = 0.5, en
     return (left @ (left.T @ exact)).to(weight.dtype)
 
 
-def _kept(squares: Tensor, rank: float, energy: float | None) -> int:
+def _kept(squares: Tensor, rank: float | None, energy: float | None) -> int:
     """How many of the squared singular values, largest first, stay."""
     if energy is None:
-        return max(1, round(rank * len(squares)))
+        return max(1, round((_HALF if rank is None else rank) * len(squares)))
     up_to = squares.double().cumsum(0)
     enough = up_to >= energy * up_to[-1] * (1 - 1e-12)
     return int(enough.to(torch.int8).argmax()) + 1

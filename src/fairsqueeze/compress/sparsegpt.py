@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration import REQUIRES, calibrate
 from fairsqueeze.compress.cut import SAVES, Sparsity, below, cut_at, drop_count
 from fairsqueeze.compress.grid import Bits, Grid, bits_measured, fit_grid, in_groups
 from fairsqueeze.compress.rows import (
@@ -37,6 +37,7 @@ _SOURCE = (
     selects="block_linear",
     needs={"hessian"},
     calibration=calibrate,
+    requires=REQUIRES,
     exact_over="matrix",
     updates=True,
     family="sparsegpt",
@@ -71,6 +72,7 @@ def sparsegpt(weight: Tensor, *, hessian: Tensor, sparsity: Sparsity, damping: D
     selects="block_linear",
     needs={"hessian"},
     calibration=calibrate,
+    requires=REQUIRES,
     updates=True,
     family="sparsegpt",
     source=_SOURCE,
@@ -132,6 +134,7 @@ def prove_quantised(refs: Sequence[WeightRef], *, sparsity: float, bits: int) ->
     selects="block_linear",
     needs={"hessian"},
     calibration=calibrate,
+    requires=REQUIRES,
     updates=True,
     simulated=True,
     family="sparsegpt",

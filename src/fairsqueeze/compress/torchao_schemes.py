@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 INSTALL = "Install it: pip install 'fairsqueeze[torchao]'"
 _PLAIN = "Use rtn, gptq or awq, which simulate it on any machine."
 _SAVES = "three quarters of the memory of these weights, on disk as well (a tied embedding stays); {}"
+_REQUIRES = "torchao (pip install 'fairsqueeze[torchao]') and torch's own linear layers: GPT-2's Conv1D is refused"
 _SOURCE = "torchao, github.com/pytorch/ao: {}"
+
+
+def check_library(refs: Sequence[WeightRef], *, model: Model) -> None:
+    """ModelError where torchao is not installed, or a layer of `model` is none that it packs."""
+    stored_otherwise = [ref.name for ref in refs if ref.transposed]
+    if stored_otherwise:
+        raise ModelError(
+            f"{stored_otherwise[0]} of {model.reference} is no torch Linear, and torchao packs nothing else.", _PLAIN
+        )
+    _library()
 
 
 @model_rule(
@@ -32,6 +43,8 @@ _SOURCE = "torchao, github.com/pytorch/ao: {}"
     family="torchao",
     source=_SOURCE.format("Int8WeightOnlyConfig"),
     saves=_SAVES.format("no time in float32: weights are turned back into floats at each use"),
+    requires=_REQUIRES,
+    fits=check_library,
 )
 def int8_weight_only(model: Model) -> dict[str, Any]:
     """Keep the weights of the blocks as 8-bit integers with a scale for each output, symmetric; inputs stay floats.
@@ -55,6 +68,8 @@ def int8_weight_only(model: Model) -> dict[str, Any]:
     family="torchao",
     source=_SOURCE.format("Int8DynamicActivationInt8WeightConfig"),
     saves=_SAVES.format("time where batches are long enough to pay for rounding the inputs"),
+    requires=_REQUIRES,
+    fits=check_library,
 )
 def int8_dynamic(model: Model) -> dict[str, Any]:
     """Keep the weights of the blocks as 8-bit integers and round inputs to 8 bits, token by token, as they come.
@@ -71,6 +86,12 @@ def int8_dynamic(model: Model) -> dict[str, Any]:
     """
     from_library = _library()
     return _pack(model, from_library.Int8DynamicActivationInt8WeightConfig(set_inductor_config=False), storable=True)
+
+
+def check_int4(refs: Sequence[WeightRef], *, model: Model, group: int) -> None:
+    """The errors of `check_group` and `check_library`."""
+    check_group(refs, group=int(group))
+    check_library(refs, model=model)
 
 
 def check_group(refs: Sequence[WeightRef], *, group: int) -> None:
@@ -92,7 +113,8 @@ def check_group(refs: Sequence[WeightRef], *, group: int) -> None:
     source=_SOURCE.format("Int4WeightOnlyConfig; on a CPU its prototype for torch's int4 kernel"),
     saves="four fifths of the memory of these weights, nothing on disk; no time on a CPU: in float32 the kernel is a "
     "slow reference",
-    fits=check_group,
+    requires=f"{_REQUIRES}; on a CPU torchao's prototype (0.18)",
+    fits=check_int4,
 )
 def int4_weight_only(model: Model, *, group: Annotated[Literal[32, 64, 128], "group"] = 64) -> dict[str, Any]:
     """Keep the weights of the blocks as 4-bit integers with a scale and offset for each group; inputs stay floats.
@@ -143,9 +165,6 @@ def _pack(model: Model, config: Any, *, storable: bool) -> dict[str, Any]:
     """Quantise in place, try it, and tell what is in memory now. Raises ModelError where torchao can't do it here."""
     network = model.network
     refs = weight_matrices(network, "block_linear")
-    stored_otherwise = [ref.name for ref in refs if ref.transposed]
-    if stored_otherwise:
-        raise ModelError(f"{stored_otherwise[0]} is no torch Linear, and torchao packs nothing else.", _PLAIN)
     chosen = {ref.module for ref in refs}
     try:
         _library().quantize_(network, config, filter_fn=lambda _, name: name in chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fairsqueeze.compress.calibration import calibrate
+from fairsqueeze.compress.calibration import REQUIRES, calibrate
 from fairsqueeze.compress.cut import SAVES, Sparsity
 from fairsqueeze.compress.rows import (
     SAVES_NM,
@@ -25,6 +25,7 @@ _SOURCE = "Sun et al. 2023, A Simple and Effective Pruning Approach for Large La
     selects="block_linear",
     needs={"input_norm"},
     calibration=calibrate,
+    requires=REQUIRES,
     exact_over="row",
     family="wanda",
     source=_SOURCE,
@@ -53,6 +54,7 @@ def wanda(weight: Tensor, *, input_norm: Tensor, sparsity: Sparsity) -> Tensor:
     selects="block_linear",
     needs={"input_norm"},
     calibration=calibrate,
+    requires=REQUIRES,
     family="wanda",
     source=_SOURCE,
     saves=SAVES_NM,

@@ -55,6 +55,7 @@ def compress_to(
         "method": Spec(method, settings).to_json(),
         "seed": seed,
         "measured": result.provenance["steps"][-1]["measured"],
+        "simulated": declared.simulated,
         "saves": declared.saves,
         "footprint": footprint(result),
     }

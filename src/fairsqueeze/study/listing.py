@@ -18,6 +18,8 @@ def _methods() -> Listed:
             "name": m.name,
             "what": m.summary,
             "settings": "; ".join(s.describe() for s in m.settings.values()),
+            "requires": m.requires,
+            "simulated": m.simulated,
             "saves": m.saves,
             "source": m.source,
         }
@@ -62,7 +64,7 @@ LISTINGS: dict[str, Callable[[], Listed]] = {
 
 
 COLUMNS: dict[str, list[str]] = {
-    "methods": ["name", "what", "saves"],
+    "methods": ["name", "what", "simulated", "saves"],
     "measures": ["name", "kinds", "what", "items", "default for"],
     "tasks": ["name", "kinds", "what", "items", "default for"],
     "models": ["name", "licence", "bytes", "from", "here"],
@@ -79,6 +81,7 @@ def _method(name: str) -> dict[str, Any]:
         "settings": [s.describe() for s in m.settings.values()],
         "applies to": m.selects,
         "needs": sorted(m.needs),
+        "requires": m.requires or "weights of ordinary floats, nothing else",
         "seeded": m.seeded,
         "simulated": m.simulated,
         "saves": m.saves,
