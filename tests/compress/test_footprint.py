@@ -57,6 +57,25 @@ def test_pruning_shows_in_every_count_but_the_dense_ones():
     )
 
 
+def test_weights_that_are_packed_in_an_unknown_way_are_not_counted():
+    """As bitsandbytes' 4 bits (two codes in a byte, a parameter) and GPTQ's words (a buffer) lie in memory."""
+    for pack in ("parameter", "buffer"):
+        model = tiny_model("llama")
+        layer = model.network.model.layers[0].mlp.up_proj
+        if pack == "parameter":
+            layer.weight = torch.nn.Parameter(torch.zeros(1024, 1, dtype=torch.uint8), requires_grad=False)
+        else:
+            del layer.weight
+            layer.register_buffer("qweight", torch.zeros(4, 64, dtype=torch.int32))
+        found = footprint(model)
+        assert found["parameters"] is found["sparsity"] is found["linear"]["zeros"] is None
+        assert found["bits_per_weight"]["dense"] is None
+        assert "up_proj" in found["note"]
+        floats = sum(p.numel() for p in model.network.parameters() if p.is_floating_point())
+        assert found["bytes_dense"] == 4 * floats + 1024
+        assert json.loads(json.dumps(found)) == found
+
+
 def test_sparse_bytes_by_hand():
     model = tiny_model("llama")
     pruned = compress(model, "magnitude.linear", sparsity=0.5)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 
 from fairsqueeze.compress.apply import compress
+from fairsqueeze.compress.footprint import footprint
 from fairsqueeze.errors import ModelError
 from fairsqueeze.models.checkpoint import save
 from fairsqueeze.models.load import load
@@ -45,6 +47,23 @@ def test_a_quantisation_that_transformers_does_not_know_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no quantisation called 'homemade'") as refused:
         load(folder_with(tmp_path, {"quant_method": "homemade"}))
     assert "torchao" in refused.value.remedy
+
+
+@pytest.mark.parametrize("entry", [{"load_in_8bit": True}, {"load_in_4bit": True}])
+def test_bitsandbytes_models_are_loaded_and_their_bytes_counted(entry, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    plain = save_tiny(tiny_model("llama"), tmp_path / "plain")
+    packed = AutoModelForCausalLM.from_pretrained(plain, quantization_config=BitsAndBytesConfig(**entry))
+    save_tiny(replace(tiny_model("llama"), network=packed), tmp_path / "packed")
+    model = load(tmp_path / "packed")
+    with torch.no_grad():
+        assert torch.isfinite(model.network(torch.arange(5, 17)[None]).logits).all()
+    found = footprint(model)
+    assert 0 < found["bytes_dense"] < footprint(tiny_model("llama"))["bytes_dense"]
+    assert (found["parameters"] is None) == ("load_in_4bit" in entry)
 
 
 def test_packed_weights_load_as_their_own_kind_only(tmp_path):

@@ -5,12 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+_WORDS = ("qweight", "weight_packed")
+"""Buffers and parameters of GPTQ, AWQ and compressed-tensors that hold several weights in each number."""
 
 
 def is_packed(weight: Tensor) -> bool:
     """Whether it stands for floats that it does not hold: a tensor subclass of torchao, or integers."""
     return bool(hasattr(weight.data, "__tensor_flatten__")) or not weight.is_floating_point()
+
+
+def uncountable(network: nn.Module) -> str | None:
+    """The first tensor that holds several weights in each number, in a way not known here; None if all are known.
+
+    Known are floats, torchao's tensors, and 8-bit integers, one for each weight. Unknown are 4 bits of bitsandbytes
+    (two weights in a byte) and the words of GPTQ, AWQ and their like, whose counts would not be those of the weights.
+    """
+    for name, parameter in network.named_parameters():
+        data = parameter.data
+        known = hasattr(data, "__tensor_flatten__") or data.is_floating_point() or str(data.dtype) == "torch.int8"
+        if not known:
+            return name
+    for name, _ in network.named_buffers():
+        if name.rpartition(".")[2] in _WORDS:
+            return name
+    return None
 
 
 def inner_tensors(weight: Tensor) -> list[Tensor]:
