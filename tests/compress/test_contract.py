@@ -15,7 +15,7 @@ from fairsqueeze.compress.cut import drop_count
 from fairsqueeze.errors import BadSetting, FairsqueezeError, UnknownName
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.models.checkpoint import save
-from fairsqueeze.registry import methods
+from fairsqueeze.registry import checked_settings, methods
 from fairsqueeze.testing.tiny import tiny_model
 
 SPARSITY = 0.37
@@ -147,7 +147,33 @@ def test_a_sparsity_out_of_range_is_refused(method, bad):
         pytest.skip(f"{method} has no sparsity")
     with pytest.raises(BadSetting, match="sparsity") as refused:
         compress(tiny_model("bert"), method, sparsity=bad)
-    assert "0" in refused.value.remedy or "float" in refused.value.remedy
+    assert "[0, 1)" in refused.value.remedy
+
+
+def out_of_range():
+    """(method, setting, a value just outside, what the remedy must name) of everything that is declared."""
+    for declared in methods:
+        for setting in declared.settings.values():
+            if setting.range is not None:
+                step = 1 if setting.type is int else 0.5
+                for value in (setting.range.low - step, setting.range.high + step):
+                    yield declared.name, setting.name, value, str(setting.range)
+            if setting.choices:
+                yield declared.name, setting.name, "nothing like it", repr(setting.choices[0])
+
+
+@pytest.mark.parametrize(("method", "setting", "value", "named"), list(out_of_range()))
+def test_a_value_out_of_range_is_refused_with_the_range(method, setting, value, named):
+    declared = methods.get(method)
+    needed = {s.name: valid(s) for s in declared.settings.values() if s.required}
+    with pytest.raises(BadSetting, match=setting) as refused:
+        checked_settings(declared, {**needed, setting: value})
+    assert named in refused.value.remedy
+    assert repr(value) in refused.value.message
+
+
+def valid(setting):
+    return setting.range.high / 2 if setting.range else "text"
 
 
 def test_unknown_and_missing_settings_are_refused_with_the_right_ones(method):

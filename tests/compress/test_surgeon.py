@@ -13,7 +13,7 @@ from fairsqueeze.compress.grid import fit_grid
 from fairsqueeze.compress.round_to_nearest import rtn
 from fairsqueeze.compress.sparsegpt import sparsegpt, sparsegpt_nm, sparsegpt_quantised
 from fairsqueeze.compress.surgeon import inverse_factor
-from fairsqueeze.errors import BadSetting, ModelError
+from fairsqueeze.errors import BadSetting, ModelError, NonFinite
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.testing.tiny import tiny_model
 
@@ -52,7 +52,8 @@ def slow_surgeon(weight, hessian, settle):
     return now
 
 
-def slow_sparsegpt(weight, hessian, sparsity):
+def slow_sparsegpt(weight, hessian, sparsity, rounded=lambda column: column):
+    """`rounded`: what happens to kept weights of a column as soon as it is settled."""
     gone = torch.zeros_like(weight, dtype=torch.bool)
 
     def settle(column, now, cost):
@@ -64,9 +65,20 @@ def slow_sparsegpt(weight, hessian, sparsity):
             block = torch.zeros(score.numel(), dtype=torch.bool)
             block[order] = True
             gone[:, column:stop] = block.reshape(score.shape)
-        return now[:, column].masked_fill(gone[:, column], 0.0)
+        return rounded(now[:, column]).masked_fill(gone[:, column], 0.0)
 
     return slow_surgeon(weight, hessian, settle)
+
+
+@pytest.mark.parametrize("features", [40, 200])
+@pytest.mark.parametrize("bits", [3, 4])
+def test_pruning_and_rounding_at_once_is_the_slow_surgeon(features, bits):
+    weight, hessian = layer(features=features)
+    highest = 2 ** (bits - 1) - 1
+    scale = (weight.abs().amax(1) / highest).half().double()
+    want = slow_sparsegpt(weight, hessian, 0.5, lambda w: (w / scale).round().clamp(-highest, highest) * scale)
+    result = sparsegpt_quantised(weight, hessian=hessian, sparsity=0.5, bits=bits, damping=DAMPING)
+    torch.testing.assert_close(result, want, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("features", [40, 200])
@@ -223,6 +235,13 @@ def test_what_is_measured_counts_scales():
     refs = weight_matrices(model.network, "block_linear")
     inputs = sum(ref.parameter.shape[1] for ref in refs)
     assert scaled["bits_per_weight"] == pytest.approx(5 + 16 * inputs / sum(ref.parameter.numel() for ref in refs))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_awq_returns_no_unrounded_weights_where_it_can_not_compare(value):
+    weight, hessian = layer()
+    with pytest.raises(NonFinite, match="NaN or infinite"):
+        awq(weight, input_mean_abs=torch.ones(40, dtype=torch.float64), hessian=torch.full_like(hessian, value))
 
 
 def test_pruned_then_quantised_keeps_its_zeros():

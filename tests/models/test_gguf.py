@@ -37,8 +37,9 @@ def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, out // heads // 2, width).swapaxes(1, 2).reshape(out, width)
 
 
-def written(model: Model, path: Path) -> Path:
-    """A tiny Llama as a GGUF file: linear layers of width 32 in Q8_0, the rest in float32; a byte-level tokeniser."""
+def written(model: Model, path: Path, kind: str = "Q8_0") -> Path:
+    """A tiny Llama as a GGUF file: matrices in this type, the rest in float32; a byte-level tokeniser."""
+    packing = gguf.GGMLQuantizationType[kind]
     config = model.network.config
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(config.max_position_embeddings)
@@ -71,8 +72,7 @@ def written(model: Model, path: Path) -> Path:
             heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(NAMES[inner])
             values = values if heads is None else interleaved(values, heads)
         if values.ndim == 2:
-            packed = gguf.quantize(values, gguf.GGMLQuantizationType.Q8_0)
-            writer.add_tensor(f"{target}.weight", packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+            writer.add_tensor(f"{target}.weight", gguf.quantize(values, packing), raw_dtype=packing)
         else:
             writer.add_tensor(f"{target}.weight", values)
     writer.write_header_to_file()
@@ -101,6 +101,38 @@ def test_the_network_is_the_one_that_was_written_but_for_its_rounding(tmp_path):
     facts = model.provenance["gguf"]
     assert facts["quantisation"] == {"F32": 5, "Q8_0": 16}
     assert facts["file"] == "tiny.gguf"
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        ("F16", 0.0005),
+        ("BF16", 0.004),
+        ("Q4_0", 1 / 7),
+        ("Q4_1", 1 / 7),
+        ("Q5_0", 1 / 15),
+        ("Q5_1", 1 / 15),
+        ("Q8_0", 1 / 127),
+    ],
+)
+def test_every_type_that_can_be_written_is_read_as_what_it_stands_for(tmp_path, kind, step):
+    """`step`: the width of its grid against the largest weight of a group."""
+    original = built("llama")
+    model = load(written(original, tmp_path / "tiny.gguf", kind))
+    assert model.provenance["gguf"]["quantisation"][kind] == 16
+    for (name, was), (_, now) in zip(
+        original.network.named_parameters(), model.network.named_parameters(), strict=True
+    ):
+        limit = 1.01 * step * was.abs().max() if was.ndim == 2 else 0.0
+        assert (was - now).abs().max() <= limit, name
+        expected = (
+            gguf.dequantize(
+                gguf.quantize(was.detach().numpy(), gguf.GGMLQuantizationType[kind]), gguf.GGMLQuantizationType[kind]
+            )
+            if was.ndim == 2
+            else was.detach().numpy()
+        )
+        np.testing.assert_allclose(now.detach().numpy(), expected, atol=1e-6)
 
 
 def test_it_is_converted_once_and_has_one_id(tmp_path, monkeypatch):
