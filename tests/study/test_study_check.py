@@ -72,6 +72,15 @@ def test_a_measure_that_does_not_fit_the_kind_is_told_once_for_all_its_models(lo
         report.require()
 
 
+def test_settings_that_exclude_each_other_are_told_before_anything_is_loaded(look, tiny_folder: Path) -> None:
+    report = look(
+        f"models: [{tiny_folder}]\nmeasures: [weat]\npipelines:\n  - [{{magnitude.nm: {{keep: [2, 4], of: 4}}}}]\n"
+        "  - [{rtn: {bits: [8, 4]}}]\n"
+    )
+    (found,) = told(report, "problem")
+    assert "line 5: pipelines[0]: magnitude.nm: keep is 4 of 4" in found
+
+
 def test_assets_that_are_not_here_are_named_with_what_fetches_them(look) -> None:
     report = look(
         "models: [builtin:minilm-mlm]\nmeasures: [crows_pairs.unchanged]\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,14 @@ from fairsqueeze.assets.hub_file import PREFIX
 from fairsqueeze.assets.locate import locate
 from fairsqueeze.errors import AssetError, FairsqueezeError
 from fairsqueeze.models.reference import parse_reference
-from fairsqueeze.registry import Kind, Measure, methods
+from fairsqueeze.registry import Kind, Measure, call_with, methods
 from fairsqueeze.spec import Spec, canonical_json
 from fairsqueeze.study.evaluation import declared_of, fitting, prepare, spec_of
 from fairsqueeze.study.findings import Findings
 from fairsqueeze.study.kinds import Kinds
 from fairsqueeze.study.presets import named_pipelines
 from fairsqueeze.study.spec_file import Place
-from fairsqueeze.study.study import Study
+from fairsqueeze.study.study import Study, span
 
 PAIRED = ("pair_classifier", "pair_regressor")
 TEXTS = ("calibration", "text")
@@ -165,7 +166,7 @@ def _prepared(study: Study, model: str, one: _Asked, kind: Kind, ready: Readines
 
 
 def _look_at_steps(study: Study, model: str, ready: Readiness, findings: Findings) -> None:
-    """Calibration texts and labelled pairs that the methods of `model` name."""
+    """Calibration texts and labelled pairs that the methods of `model` name, and settings that exclude each other."""
     own = study.overrides.get(model)
     replaced = own is not None and own.pipelines is not None
     base: Place = ("overrides", model, "pipelines") if replaced else ("pipelines",)
@@ -180,6 +181,7 @@ def _look_at_steps(study: Study, model: str, ready: Readiness, findings: Finding
 
 def _of_step(spec: Spec, kind: Kind | None, ready: Readiness) -> Iterator[FairsqueezeError]:
     known = methods.get(spec.name).settings
+    yield from _misfits(spec)
     for key in TEXTS:
         for value in _values(spec.parameters, key):
             if key in known and (error := _text(str(value), ready)) is not None:
@@ -188,6 +190,18 @@ def _of_step(spec: Spec, kind: Kind | None, ready: Readiness) -> Iterator[Fairsq
         for value in _values(spec.parameters, "labelled") or [""]:
             if (error := _pairs(str(value), ready)) is not None:
                 yield error
+
+
+def _misfits(spec: Spec) -> Iterator[FairsqueezeError]:
+    """What a method says of its settings by themselves, before it sees a weight: `keep` of `of`, say."""
+    fits = methods.get(spec.name).fits
+    if fits is None or "model" in inspect.signature(fits).parameters:
+        return
+    for (one,) in span([{spec.name: dict(spec.parameters)}]):
+        try:
+            call_with(fits, [], settings=one.parameters)
+        except FairsqueezeError as error:
+            yield error
 
 
 def _values(parameters: Mapping[str, Any], key: str) -> list[Any]:
