@@ -1,21 +1,24 @@
-"""A plugin with a task and three measures of self-written items, small enough for whole studies in seconds.
+"""A plugin with a task, three measures of self-written items and a method, small enough for whole studies in seconds.
 
 Workers find it as any plugin, by its entry points (`installed` in test_executors.py writes them). `PROBE_TRAP` names a
-folder in which a file `kill` has the next worker that scores anything kill itself, once.
+folder in which a file `kill` has the next worker that scores anything kill itself, once, and a file `slow` has it sleep
+for five minutes. `probe.counted` writes a line to `layers` there for every layer that it is given.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 import fairsqueeze.study.scoring as scoring
 from fairsqueeze.engine.requests import TextLogProb
 from fairsqueeze.items import Item, Row
-from fairsqueeze.registry import Card, Statistic, measure, task
+from fairsqueeze.registry import Card, Statistic, measure, task, weight_rule
 
 scoring.LARGE = 20  # probe.many is asked in ranges
 
@@ -53,11 +56,21 @@ SHARE = (Statistic("share", _share, 50.0, 50.0, 0.0, (0.0, 100.0)),)
 FLUENCY = (Statistic("logprob", _mean, None, None, None, (-1e9, 0.0), better="higher"),)
 
 
+def _trapped(name: str) -> bool:
+    """Whether there is a trap of this name; it is one process that it catches."""
+    trap = Path(os.environ.get("PROBE_TRAP", "/nowhere"))
+    try:
+        (trap / name).rename(trap / f"{name}.sprung")
+    except OSError:
+        return False
+    return True
+
+
 def _row(item: Item, answers: dict) -> list[Row]:
-    trap = Path(os.environ.get("PROBE_TRAP", "/nowhere"), "kill")
-    if trap.exists():
-        trap.unlink()
+    if _trapped("kill"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if _trapped("slow"):
+        time.sleep(300)
     totals = {letter: answers[letter].total for letter in answers}
     preference = totals["a"] - totals["b"] if {"a", "b"} <= set(totals) else None
     control = totals.get("c")
@@ -98,3 +111,11 @@ def same(item: Item, answers: dict) -> list[Row]:
 def many(item: Item, answers: dict) -> list[Row]:
     """Which of two texts is likelier, of more items than are asked at once."""
     return _row(item, answers)
+
+
+@weight_rule("probe.counted", selects="linear", source="self", saves="nothing")
+def counted(weight: Tensor) -> Tensor:
+    """Doubles every weight, and says so."""
+    with Path(os.environ["PROBE_TRAP"], "layers").open("a") as stream:
+        stream.write(f"{os.getpid()}\n")
+    return 2 * weight

@@ -22,8 +22,10 @@ import yaml
 from fairsqueeze.cli import main
 from fairsqueeze.errors import BadSetting, StoreError, UnknownName
 from fairsqueeze.records import METADATA_KEY
-from fairsqueeze.registry import measures, tasks
+from fairsqueeze.registry import measures, methods, tasks
+from fairsqueeze.study.executors import ray as ray_executor
 from fairsqueeze.study.executors.admission import Admission
+from fairsqueeze.study.executors.brief import Brief
 from fairsqueeze.study.executors.queue import Queue
 from fairsqueeze.study.executors.stragglers import Call, straggler
 from fairsqueeze.study.plan import PlannedVariant, plan
@@ -47,9 +49,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     info = site / "probe_measures-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: probe-measures\nVersion: 1.0\n")
-    groups = [f"[fairsqueeze.{role}]\nprobe = probe_measures\n" for role in ("measures", "tasks")]
+    groups = [f"[fairsqueeze.{role}]\nprobe = probe_measures\n" for role in ("measures", "tasks", "methods")]
     (info / "entry_points.txt").write_text("".join(groups))
-    measures.names(), tasks.names()
+    measures.names(), tasks.names(), methods.names()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))))
@@ -57,7 +59,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("fairsqueeze.study.scoring.LARGE", 20)
         importlib.import_module("probe_measures")
         yield site
-    for registry in (measures, tasks):
+    for registry in (measures, tasks, methods):
         for name in [n for n in registry._by_name if n.startswith("probe.")]:
             registry._by_name.pop(name)
     sys.modules.pop("probe_measures", None)
@@ -356,6 +358,28 @@ def test_progress_tells_pace_time_left_and_one_line_a_step(capsys: pytest.Captur
     assert told.endswith("done)\n")
 
 
+NODES = [{"CPU": 16.0, "GPU": 1.0, "memory": 64e9}, {"CPU": 8.0, "memory": 16e9}]
+
+
+@pytest.mark.parametrize(
+    ("device", "memory", "options", "slots"),
+    [
+        ("cpu", None, {"num_cpus": 4}, 6),
+        ("cuda", None, {"num_cpus": 4, "num_gpus": 1}, 1),
+        ("cpu", 10**10, {"num_cpus": 4, "memory": 10**10}, 5),
+        ("cpu", 10**12, {"num_cpus": 4, "memory": 64 * 10**9}, 1),
+    ],
+)
+def test_a_task_asks_its_node_for_processors_memory_and_a_gpu_and_no_more_are_begun_than_fit(
+    monkeypatch: pytest.MonkeyPatch, device: str, memory: int | None, options: dict[str, int], slots: int
+) -> None:
+    monkeypatch.setattr(ray_executor, "_nodes", lambda: NODES)
+    study = Study(name="probe", models=["m"], device=device, tasks=["perplexity"])
+    asked = ray_executor._Resources(Brief(study, "out", (), ".", threads=4))
+    assert asked.of(memory) == options
+    assert asked.slots(memory or 0) == slots
+
+
 @pytest.fixture(scope="module")
 def cluster(installed: Path) -> Iterator[Any]:
     """Two nodes of a Ray cluster on this machine, each with one processor; tests may remove and add nodes."""
@@ -403,6 +427,56 @@ def test_a_cluster_gives_the_records_of_one_process_though_it_loses_a_worker_and
     assert_same(out, tmp_path / "expected")
 
 
+@pytest.mark.slow
+def test_a_checkpoint_whose_measures_are_shared_is_made_once_for_all_workers(
+    cluster: Any, installed: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """By one process and not by every one that is asked a range; what it weighs is told as if it had been made here."""
+    steps = [{"probe.counted": {}}, {"rtn": {"bits": 4}}]
+    study = plan(Study(name="probe", models=[str(tiny_folder)], pipelines=[steps], **ASKED))
+    lines = installed / "layers"
+    lines.unlink(missing_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROBE_TRAP", str(installed))
+        run(study, tmp_path / "expected")
+    layers = len(lines.read_text().splitlines())
+    lines.unlink()
+    outcome = run(study, tmp_path / "out", executor="ray", address=cluster.address)
+    assert outcome.failed == {}
+    assert len(lines.read_text().splitlines()) == layers
+    assert_same(tmp_path / "out", tmp_path / "expected")
+    weighed = [
+        [d["audit"]["footprint"] | {"latency": None} for d in Store(tmp_path / out).documents("variants")]
+        for out in ("out", "expected")
+    ]
+    assert sorted(map(str, weighed[0])) == sorted(map(str, weighed[1]))
+
+
+@pytest.mark.slow
+def test_a_straggler_is_overtaken_by_its_twin(
+    cluster: Any, installed: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task sleeps for five minutes; with nothing else to do, the other node begins it again and is first."""
+    study, out = plan(study_of(tiny_folder, [0.3, 0.5, 0.7])), tmp_path / "out"
+    run(study, tmp_path / "expected")
+    monkeypatch.setattr("fairsqueeze.study.executors.stragglers.AT_LEAST", 3.0)
+    armed: list[float] = []
+
+    def arm() -> None:  # once others are finished, so that there is a median
+        while len(kept(out)) < 12:
+            time.sleep(0.05)
+        (installed / "slow").touch()
+        armed.append(time.monotonic())
+
+    thread, _ = in_background(arm)
+    outcome = run(study, out, executor="ray", address=cluster.address)
+    thread.join()
+    assert (installed / "slow.sprung").exists()
+    assert time.monotonic() - armed[0] < 250
+    assert outcome.failed == {}
+    assert_same(out, tmp_path / "expected")
+
+
 DRIVER = """
 import json, sys
 from fairsqueeze.study.plan import plan
@@ -429,6 +503,49 @@ def test_a_cluster_whose_driver_is_killed_goes_on_with_the_next_one(
     assert outcome.failed == {}
     assert seen.items() <= kept(out).items()
     assert_same(out, tmp_path / "expected")
+
+
+HEAD = """
+import sys
+from ray.cluster_utils import Cluster
+made = Cluster(
+    initialize_head=True,
+    head_node_args={"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False},
+)
+print(made.address, flush=True)
+sys.stdin.readline()
+made.head_node.kill_gcs_server()
+print("killed", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.slow
+def test_a_study_that_loses_the_head_of_its_cluster_ends_and_goes_on_elsewhere(
+    installed: Path, undisturbed: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'fairsqueeze[ray]'")
+    study, out = study_of(tiny_folder), tmp_path / "out"
+    environment = os.environ | {"RAY_gcs_rpc_server_reconnect_timeout_s": "5", "PROBE_TRAP": str(installed)}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([sys.executable, "-c", HEAD], **pipes) as head:
+        assert head.stdin
+        assert head.stdout
+        address = next(line.strip() for line in head.stdout if line.startswith(("127.", "1", "2")))
+        words = [sys.executable, "-c", DRIVER, study.model_dump_json(), str(out), address]
+        with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as child:
+            wait_for(lambda: len(kept(out)) >= 7, lambda: child.poll() is None)
+            head.stdin.write("now\n")
+            head.stdin.flush()
+            _, told = child.communicate(timeout=120)
+        head.stdin.close()
+    assert child.returncode not in (0, None), told
+    seen = kept(out)
+    assert 7 <= len(seen) < 60
+    outcome = run(plan(study), out)
+    assert outcome.failed == {}
+    assert seen.items() <= kept(out).items()
+    assert_same(out, undisturbed)
 
 
 def test_without_ray_one_is_told_how_to_get_it(

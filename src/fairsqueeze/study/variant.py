@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.assets.checksum import files_named
-from fairsqueeze.errors import DataError, FairsqueezeError, StepFailed, StoreError
+from fairsqueeze.errors import DataError, FairsqueezeError, ModelError, StepFailed, StoreError
 from fairsqueeze.items import Row
+from fairsqueeze.models.handover import Packed, pack, unpack
 from fairsqueeze.models.source import source_of
-from fairsqueeze.registry import methods
 from fairsqueeze.spec import content_id
 from fairsqueeze.study.audit import Asked, AuditOptions, audit_loaded, record_of
 from fairsqueeze.study.compare import Side, compare_sides, side_of, side_of_document
 from fairsqueeze.study.evaluation import Evaluation, prepare
 from fairsqueeze.study.memory import most_bytes
-from fairsqueeze.study.plan import PlannedVariant
+from fairsqueeze.study.plan import PlannedVariant, asked_as, made_by, scored_by
 from fairsqueeze.study.progress import Progress, Silent
 from fairsqueeze.study.provenance import Stopwatch
 from fairsqueeze.study.scoring import score_range
@@ -139,7 +138,8 @@ def joined(evaluation: Evaluation, parts: Sequence[Ranged]) -> tuple[str, pa.Tab
 def variant_key(variant: PlannedVariant, evaluations: Sequence[Evaluation], options: AuditOptions) -> str:
     """Content id of a variant with all that is asked of it: the name of its document in the store.
 
-    The files behind the model and behind every setting that names one count, not only their names.
+    The files behind the model and behind every setting that names one count, not only their names; so do the versions
+    of all code that a number passes through, and the seed of the intervals.
     """
     return variant_keys([variant], evaluations, options)[0]
 
@@ -148,17 +148,14 @@ def variant_keys(
     variants: Sequence[PlannedVariant], evaluations: Sequence[Evaluation], options: AuditOptions
 ) -> list[str]:
     """`variant_key` of several variants of one model, whose files are looked at once."""
-    asked = [
-        [e.spec.to_json(), e.declared.version, e.items_id, {n: d.sha256 for n, d in e.data.items()}]
-        for e in evaluations
-    ]
+    asked = [asked_as(evaluation) for evaluation in evaluations]
+    scored = scored_by(options.seed)
     made_of = {model: source_of(model) for model in {variant.model for variant in variants}}
     device = options.device.split(":")[0]
     keys = []
     for variant in variants:
-        made_by = [[methods.get(s.name).version, files_named(s.parameters)] for s in variant.steps]
-        identity = [variant.id, made_of[variant.model], made_by, asked, options.dtype, device]
-        keys.append(content_id(identity, length=24))
+        made = [variant.id, made_of[variant.model], made_by(variant)]
+        keys.append(content_id([*made, asked, options.dtype, device, scored], length=24))
     return keys
 
 
@@ -192,14 +189,19 @@ class Bench:
         self._dense: dict[str, Model] = {}
         self._base: dict[str, Side] = {}
         self._made: tuple[float | None, int] = (None, 0)
-        self._ranged: dict[str, Model] = {}
+        self._handed: dict[str, Model] = {}
 
-    def attempt(self, job: Job) -> Done:
-        """`score`, whatever happens in it: a failure is this variant's alone, and is told as a value."""
+    def attempt(self, job: Job, packed: Packed | None = None) -> Done:
+        """`score`, whatever happens in it: a failure is this variant's alone, and is told as a value.
+
+        packed: the variant's checkpoint, where another process made it.
+        """
         counted = _Counted(self.progress, job.name)
         self._made = (None, 0)
         failure = None
         try:
+            if packed is not None:
+                self.take_over(job, packed)
             self.score(job, counted)
         except FairsqueezeError as error:
             failure = Failure.of(error)
@@ -213,9 +215,10 @@ class Bench:
         variant = job.variant
         progress.say(f"[{job.number}/{job.of}] {job.name}")
         evaluations = self.evaluations(job)
+        self._let_go_of_others(job)
         dense = self.dense(variant.model)
         base = self.base(job)
-        model = self._ranged.pop(job.key, None)
+        model = self._handed.pop(job.key, None)
         if model is None:
             watch = Stopwatch()
             model = make(variant, dense)
@@ -245,20 +248,44 @@ class Bench:
     def score_range(self, job: Job, measure: str, start: int, stop: int) -> Ranged | None:
         """One range of a large measure on one variant; None where the whole measure is in the store already.
 
-        The checkpoint is made here by its recipe, and kept for the next range.
+        The checkpoint is the one that was taken over, else made here by its recipe, and kept for the next range.
         """
         (evaluation,) = [e for e in self.evaluations(job) if e.declared.name == measure]
-        dense = self.dense(job.variant.model)
-        if job.key not in self._ranged:
-            self._ranged.clear()
-            self._ranged[job.key] = make(job.variant, dense)
-        model = self._ranged[job.key]
+        self._let_go_of_others(job)
+        if job.key not in self._handed:
+            self._handed[job.key] = make(job.variant, self.dense(job.variant.model))
+        model = self._handed[job.key]
         asked = Asked.of(model, options_of(self._study, job.variant.model))
         if self.store.has(evaluation.step(asked.checkpoint, asked.context)):
             return None
         watch = Stopwatch()
         rows = score_range(model, evaluation, start, stop)
         return Ranged(asked, rows, {**watch.read(), "peak_rss_bytes": most_bytes()})
+
+    def make_packed(self, job: Job) -> tuple[tuple[float, int], Packed | None]:
+        """Make the checkpoint of one variant for other processes: the seconds that took, its parameters, its files.
+
+        No files where it can't be stored: the others make it by its recipe.
+        """
+        self._let_go_of_others(job)
+        watch, model = Stopwatch(), make(job.variant, self.dense(job.variant.model))
+        made = (watch.read()["wall_s"], model.parameters)
+        self._handed[job.key] = model
+        try:
+            return made, pack(model)
+        except ModelError:  # the recipe gives the same model
+            return made, None
+
+    def take_over(self, job: Job, packed: Packed) -> None:
+        """Have the checkpoint of one variant that another process made, unless it is here."""
+        self._let_go_of_others(job)
+        if job.key not in self._handed:
+            self._handed[job.key] = unpack(packed)
+
+    def _let_go_of_others(self, job: Job) -> None:
+        """Checkpoints of other jobs were kept for ranges that this process was not given."""
+        for key in [key for key in self._handed if key != job.key]:
+            del self._handed[key]
 
     def evaluations(self, job: Job) -> list[Evaluation]:
         """What is asked of the job's model; DataError if this machine's data give other items than were planned."""
@@ -275,14 +302,14 @@ class Bench:
     def forget(self) -> None:
         """Let go of the models at hand."""
         self._dense.clear()
-        self._ranged.clear()
+        self._handed.clear()
 
     def dense(self, model: str) -> Model:
         """The model itself, loaded once while its variants are at hand."""
         if model not in self._dense:
             from fairsqueeze.models.load import load
 
-            self.forget()
+            self._dense.clear()
             self.progress.say(f"Loading {model}")
             self._dense[model] = load(model, device=self._study.device, dtype=self._study.dtype)
         return self._dense[model]

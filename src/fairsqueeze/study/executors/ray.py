@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fairsqueeze.errors import BadSetting, FairsqueezeError
+from fairsqueeze.models.handover import Packed
 from fairsqueeze.study.evaluation import Evaluation
 from fairsqueeze.study.executors.brief import Brief
 from fairsqueeze.study.executors.queue import Queue
@@ -50,9 +51,10 @@ def in_cluster(
 ) -> Generator[Done, None, None]:
     """The jobs of `queue` on the cluster at `address` (None: as Ray finds it, else a new one on this machine).
 
-    Tasks carry recipes, never weights: a worker loads a model once and makes its variants from it. A task whose worker
-    or node is lost is begun again after a pause; when nothing waits any more, one that takes far longer than the others
-    is begun a second time, and the first result counts.
+    A worker loads a model once and makes its variants from it by their recipes. Only a variant with large measures,
+    whose ranges are shared, is made once for all: its checkpoint lies in the cluster's object store, whence each worker
+    takes it over once. A task whose worker or node is lost is begun again after a pause; when nothing waits any more,
+    one that takes far longer than the others is begun a second time, and the first result counts.
     """
     import ray
 
@@ -90,8 +92,11 @@ class _Driver:
     progress: StudyProgress
     calls: dict[Any, Call] = field(default_factory=dict)
     later: list[tuple[float, Call]] = field(default_factory=list)
+    waiting: list[Call] = field(default_factory=list)
     parts: dict[str, dict[tuple[str, int], Ranged | None]] = field(default_factory=dict)
     joined: dict[str, list[str]] = field(default_factory=dict)
+    made: dict[str, Made] = field(default_factory=dict)
+    checkpoints: dict[str, Any] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     def work(self) -> Generator[Done, None, None]:
@@ -106,7 +111,7 @@ class _Driver:
                 for ref in self._ready():
                     done = self._received(ref) if ref in self.calls else None  # else its twin was faster
                     if done is not None:
-                        done = replace(done, steps=(*self.joined.pop(done.job.key, ()), *done.steps))
+                        done = self._with_what_others_did(done)
                         for name in done.steps:
                             self.progress.step(name, None)
                         self.queue.finish(done)
@@ -128,29 +133,48 @@ class _Driver:
         for due, call in [one for one in self.later if one[0] <= now]:
             self.later.remove((due, call))
             self._submit(call)
-        slots = self._resources.slots()
-        while len(self.calls) + len(self.later) < slots and (job := self.queue.take()) is not None:
-            for call in self._first_calls(job):
-                self._submit(call)
+        needed = [self.expected(call.job.variant.model) or 0 for call in self.calls.values()]
+        slots = self._resources.slots(max(needed, default=0))
+        while len(self.calls) + len(self.later) < slots:  # what waits inside Ray would look like a straggler
+            if not self.waiting:
+                job = self.queue.take()
+                if job is None:
+                    break
+                self.waiting = self._first_calls(job)
+            self._submit(self.waiting.pop(0))
         slow = straggler(self.calls, self.later, self.seconds, slots, now)
         if slow is not None:
             self.progress.say(f"  {slow.job.name} takes far longer than others: it is also begun elsewhere")
             self._submit(slow.twin())
 
     def _first_calls(self, job: Job) -> list[Call]:
-        """The ranges of its large measures first; the variant itself where there are none, or when they are there."""
+        """Where measures are large, the checkpoint, then their ranges, then the variant; else the variant at once."""
+        if self._ranges(job) and job.variant.steps:
+            return [Call(job, _make)]
+        return self._range_calls(job)
+
+    def _range_calls(self, job: Job) -> list[Call]:
         self.parts[job.key] = {}
-        shared = [(e, ranges(len(e.items))) for e in self.prepared[job.variant.model]]
-        each = [(e.declared.name, *part) for e, parts in shared if len(parts) > 1 for part in parts]
-        return [Call(job, _range, one) for one in each] or [Call(job, _variant)]
+        return [Call(job, _range, part) for part in self._ranges(job)] or [Call(job, _variant)]
+
+    def _ranges(self, job: Job) -> list[tuple[str, int, int]]:
+        shared = [(e.declared.name, ranges(len(e.items))) for e in self.prepared[job.variant.model]]
+        return [(name, *part) for name, parts in shared if len(parts) > 1 for part in parts]
 
     def _submit(self, call: Call) -> None:
         import ray
 
         options = self._resources.of(self.expected(call.job.variant.model))
-        task = ray.remote(call.function).options(name=call.job.name, max_retries=0, **options)
+        if call.function is _make:  # Ray makes it again by itself should the node be lost on which it lies
+            options |= {"num_returns": 2, "max_retries": ATTEMPTS - 1}
+        task = ray.remote(call.function).options(name=call.job.name, **{"max_retries": 0, **options})
         call.begun = time.monotonic()
-        self.calls[task.remote(self._given, call.job, *call.arguments)] = call
+        given = (self._given, call.job, self.checkpoints.get(call.job.key), *call.arguments)
+        if call.function is _make:
+            ref, call.checkpoint = task.remote(*given)
+        else:
+            ref = task.remote(*given)
+        self.calls[ref] = call
 
     def _received(self, ref: Any) -> Done | None:
         """What a task returned, or what is to be done about its loss."""
@@ -167,14 +191,33 @@ class _Driver:
         self._cancel([other for other, twin in self.calls.items() if twin.is_as(call)])
         if isinstance(result, Failure):
             return self._failed(call.job, result)
-        return result if isinstance(result, Done) else self._range_is_there(call, result)
+        if isinstance(result, Made):
+            self._checkpoint_is_there(call, result)
+            return None
+        if isinstance(result, Done):
+            return result
+        return self._range_is_there(call, result)
+
+    def _checkpoint_is_there(self, call: Call, made: Made) -> None:
+        self.made[call.job.key] = made
+        if made.stored:
+            self.checkpoints[call.job.key] = call.checkpoint
+        self.waiting = [*self._range_calls(call.job), *self.waiting]
+
+    def _with_what_others_did(self, done: Done) -> Done:
+        """`done` with what other tasks did of its job; their checkpoint is let go of."""
+        self.checkpoints.pop(done.job.key, None)
+        made = self.made.pop(done.job.key, None)
+        done = replace(done, steps=(*self.joined.pop(done.job.key, ()), *done.steps))
+        return done if made is None else replace(done, made_s=made.seconds, parameters=made.parameters)
 
     def _range_is_there(self, call: Call, result: Ranged | None) -> Done | None:
         """Once the last range is there, the measures are put together and the variant is begun."""
         name, start, _ = call.arguments
         parts = self.parts[call.job.key]
         parts[name, start] = result
-        if any(other.job.key == call.job.key for other in [*self.calls.values(), *(c for _, c in self.later)]):
+        begun = [*self.calls.values(), *(later for _, later in self.later), *self.waiting]
+        if any(other.job.key == call.job.key for other in begun):
             return None
         by_name = {e.declared.name: e for e in self.prepared[call.job.variant.model]}
         store = Store(self.brief.out, warn=self.progress.say)
@@ -187,7 +230,7 @@ class _Driver:
                     self.joined.setdefault(call.job.key, []).append(f"{call.job.name}: {large}")
         except FairsqueezeError as error:
             return self._failed(call.job, Failure.of(error))
-        self._submit(Call(call.job, _variant))
+        self.waiting.insert(0, Call(call.job, _variant))
         return None
 
     def _lost(self, call: Call, error: Exception) -> Done | None:
@@ -205,6 +248,7 @@ class _Driver:
     def _failed(self, job: Job, failure: Failure) -> Done:
         self._cancel([ref for ref, call in self.calls.items() if call.job.key == job.key])
         self.later = [(due, call) for due, call in self.later if call.job.key != job.key]
+        self.waiting = [call for call in self.waiting if call.job.key != job.key]
         return Done(job, failure)
 
     def _cancel(self, refs: Any) -> None:
@@ -226,16 +270,23 @@ class _Resources:
 
     def of(self, memory: int | None) -> dict[str, Any]:
         wanted: dict[str, Any] = {"num_cpus": self._processors()}
-        if self.brief.study.device.startswith("cuda"):
+        if self._on_gpu:
             wanted["num_gpus"] = 1
         largest = self._largest("memory")
         if memory and largest:
             wanted["memory"] = min(memory, int(largest))
         return wanted
 
-    def slots(self) -> int:
-        """How many tasks the cluster can work on at once, at least one."""
-        return max(1, sum(int(node.get("CPU", 0) // self._processors()) for node in _nodes()))
+    def slots(self, memory: int = 0) -> int:
+        """How many tasks that need so much memory (bytes) the cluster can work on at once, at least one."""
+        wanted = {"CPU": self._processors(), **({"GPU": 1} if self._on_gpu else {})}
+        if memory:
+            wanted["memory"] = min(memory, int(self._largest("memory")) or memory)
+        return max(1, sum(min(int(node.get(r, 0) // n) for r, n in wanted.items()) for node in _nodes()))
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.brief.study.device.startswith("cuda")
 
     def _processors(self) -> int:
         return max(1, min(self.brief.threads, int(self._largest("CPU"))))
@@ -259,14 +310,38 @@ def _bench(given: tuple[str, Brief]) -> Bench:
     return _benches[run]
 
 
-def _variant(given: tuple[str, Brief], job: Job) -> Done:
-    return _bench(given).attempt(job)
+@dataclass(frozen=True)
+class Made:
+    """That a checkpoint was made: the seconds it took, its parameters, and whether it lies in the object store."""
+
+    seconds: float
+    parameters: int
+    stored: bool
 
 
-def _range(given: tuple[str, Brief], job: Job, measure: str, start: int, stop: int) -> Ranged | Failure | None:
+def _make(given: tuple[str, Brief], job: Job, _: None) -> tuple[Made | Failure, Packed | None]:
     bench = _bench(given)
     try:
-        return bench.score_range(job, measure, start, stop)
+        (seconds, parameters), packed = bench.make_packed(job)
     except Exception as error:  # as in `Bench.attempt`: told as a value, whatever it is
+        bench.forget()
+        return Failure.of(error), None
+    return Made(seconds, parameters, packed is not None), packed
+
+
+def _variant(given: tuple[str, Brief], job: Job, packed: Packed | None) -> Done:
+    bench = _bench(given)
+    return bench.attempt(job, packed)
+
+
+def _range(
+    given: tuple[str, Brief], job: Job, packed: Packed | None, measure: str, start: int, stop: int
+) -> Ranged | Failure | None:
+    bench = _bench(given)
+    try:
+        if packed is not None:
+            bench.take_over(job, packed)
+        return bench.score_range(job, measure, start, stop)
+    except Exception as error:
         bench.forget()
         return Failure.of(error)

@@ -19,7 +19,8 @@ ENOUGH = 3
 
 @dataclass
 class Call:
-    """One task handed to a cluster: a variant, or a range of one of its measures (`arguments`: name, first, end)."""
+    """One task handed to a cluster: making a variant for others, a range of one of its measures (`arguments`: name,
+    first, end), or the variant itself. `checkpoint`: where what it made will lie in the cluster."""
 
     job: Job
     function: Callable[..., Any]
@@ -27,10 +28,15 @@ class Call:
     attempt: int = 1
     begun: float = 0.0
     has_twin: bool = False
+    checkpoint: Any = None
 
     def is_as(self, other: Call) -> bool:
         """Whether both do the same."""
-        return self.job.key == other.job.key and self.arguments == other.arguments
+        return self._what == other._what
+
+    @property
+    def _what(self) -> tuple[Any, ...]:
+        return (self.job.key, self.function, self.arguments)
 
     def again(self) -> Call:
         return replace(self, attempt=self.attempt + 1, has_twin=False)
