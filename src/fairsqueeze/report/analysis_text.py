@@ -112,9 +112,20 @@ def _validity(whole: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _rewards(whole: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
-        {"measure": r["measure"], "reward": _interval(r), "n": str(r["n"]), "note": r["reason"]}
+        {
+            "measure": r["measure"],
+            "reward": _interval(r),
+            "interval over all measures": _interval(_corrected(r)),
+            "n": str(r["n"]),
+            "note": r["reason"],
+        }
         for r in whole["randomness_reward"]
     ]
+
+
+def _corrected(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The same figure with the interval that holds for all measures together."""
+    return {**entry, "low": entry["low_corrected"], "high": entry["high_corrected"]}
 
 
 def _influential(document: Mapping[str, Any]) -> list[dict[str, str]]:
