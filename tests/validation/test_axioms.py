@@ -1,7 +1,8 @@
 """The axioms of corrected bias on at least 1,000 simulated models each: coverage, false alarms, random models.
 
-Bounds are what is asked (93 % coverage, 6 % false alarms, no random model called fair), less two standard errors of
-1,000 simulations for what is estimated; the full table is recipes/coverage_simulation.py.
+Bounds are what is asked, with nothing off: 93 % coverage, 6 % false alarms, no random model called fair. The 3,000
+simulations behind the first two leave an error of .4 points. The full table is recipes/coverage_simulation.py; what
+falls short there (BCa in its false alarms) is no default.
 """
 
 from __future__ import annotations
@@ -16,33 +17,33 @@ from fairsqueeze.validation.simulation import INSIDE, JUDGED, MODELS, OUTSIDE, s
 
 SIMULATIONS = 1000
 OURS = ("ratio, percentile", "length-weighted ratio")
-NOISE = 2 * np.sqrt(0.07 * 0.93 / SIMULATIONS)
-"""Two standard errors of a coverage of 93 % over 1,000 simulations."""
+MANY = 3000
+"""Simulations behind a coverage or a rate of false alarms."""
 
 
-def run(model, damage=INSIDE["none"], estimators=OURS, replicates=600):
-    return simulate(model, damage, simulations=SIMULATIONS, replicates=replicates, estimators=estimators)
+def run(model, damage=INSIDE["none"], estimators=OURS, simulations=SIMULATIONS):
+    return simulate(model, damage, simulations=simulations, replicates=600, estimators=estimators)
 
 
 @pytest.mark.parametrize("name", ["normal, 100 clusters of 5", "heavy tails (t3), 100 of 5", "single items, n = 300"])
 @pytest.mark.parametrize("damage", ["none", "guessing 50 %", "guessing, by cluster", "noise sd 3"])
 def test_intervals_cover_the_undamaged_truth_whatever_the_damage(name, damage):
-    found = run(MODELS[name], INSIDE[damage])["ratio, percentile"]
-    assert found.coverage >= 0.93 - NOISE
+    found = run(MODELS[name], INSIDE[damage], OURS[:1], MANY)["ratio, percentile"]
+    assert found.coverage >= 0.93
     assert abs(found.error) < 0.03
     assert found.measurable > 0.98
 
 
 @pytest.mark.parametrize("name", ["normal, 30 clusters of 5", "normal, 6 clusters of 50"])
 def test_intervals_cover_with_few_clusters_too(name):
-    assert run(MODELS[name])["ratio, percentile"].coverage >= 0.93 - NOISE
+    assert run(MODELS[name], estimators=OURS[:1], simulations=MANY)["ratio, percentile"].coverage >= 0.93
 
 
 @pytest.mark.parametrize("damage", ["none", "guessing 50 %", "noise sd 3"])
 def test_weighing_by_length_narrows_intervals_covers_and_stays_under_damage(damage):
-    found = run(MODELS["options of unlike length, 100 of 5"], INSIDE[damage])
+    found = run(MODELS["options of unlike length, 100 of 5"], INSIDE[damage], simulations=MANY)
     plain, weighted = (found[name] for name in OURS)
-    assert weighted.coverage >= 0.93 - NOISE
+    assert min(plain.coverage, weighted.coverage) >= 0.93
     assert abs(weighted.error) < 0.03
     # where damage adds noise that has nothing to do with length, weighing costs up to a third instead
     assert weighted.width < (0.75 if damage == "none" else 1.35) * plain.width
@@ -55,8 +56,8 @@ def test_with_options_of_equal_length_weighing_changes_nothing():
 
 @pytest.mark.parametrize("name", [n for n in JUDGED if n.startswith("competent")])
 def test_competent_unbiased_models_are_called_biased_by_chance_only(name):
-    for found in run(JUDGED[name]).values():
-        assert found.verdicts["biased"] <= 0.06 + NOISE
+    for found in run(JUDGED[name], simulations=MANY).values():
+        assert found.verdicts["biased"] <= 0.06
 
 
 @pytest.mark.parametrize("name", [n for n in JUDGED if n.startswith(("random", "constant")) and "2,000" not in n])
