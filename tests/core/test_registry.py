@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -88,6 +89,18 @@ def test_two_things_of_one_name_are_refused() -> None:
     registry.add(declared())
     with pytest.raises(FairsqueezeError, match="Two measures are called"):
         registry.add(declared())
+
+
+def test_a_module_that_can_not_be_imported_is_told_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the names would be worse than none: the others would be called unknown."""
+    (tmp_path / "broken_methods").mkdir()
+    for name, text in (("__init__", ""), ("a", ""), ("b", "import no_such_module\n")):
+        (tmp_path / f"broken_methods/{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[Measure] = Registry("thing", "broken_methods")
+    for _ in range(2):
+        with pytest.raises(ImportError, match="no_such_module"):
+            registry.names()
 
 
 def test_an_unknown_name_lists_near_ones_and_variants_of_a_family() -> None:
