@@ -14,7 +14,7 @@ from fairsqueeze.stats.corrected import Corrected, corrected_bias
 from fairsqueeze.study.evaluation import prepare, spec_of
 from fairsqueeze.validation.asked import Asked, ask
 from fairsqueeze.validation.card import validate
-from fairsqueeze.validation.degradation import guessed, heated
+from fairsqueeze.validation.degradation import guessed, scaled
 from fairsqueeze.validation.values import values_of
 
 pytestmark = [pytest.mark.wheels, pytest.mark.slow]
@@ -67,8 +67,8 @@ def test_swapping_the_options_of_real_items_flips_the_sign(real: Asked) -> None:
     assert after.competence == pytest.approx(before.competence)
 
 
-def test_temperature_changes_nothing_in_real_scores(real: Asked) -> None:
-    cold, hot = judged(real), judged(heated(real, 4.0))
+def test_scaling_changes_nothing_in_real_scores(real: Asked) -> None:
+    cold, hot = judged(real), judged(scaled(real, 4.0))
     assert (hot.value, hot.low, hot.high) == pytest.approx((cold.value, cold.low, cold.high))
 
 
