@@ -113,13 +113,9 @@ def steps_of(
     context = content_id([source, plan.study.dtype, plan.study.device.split(":")[0]])
     scored = scored_by(plan.study.seeds[0])
     asked = [content_id([asked_as(evaluation), scored]) for evaluation in evaluations]
-    making: dict[tuple[str | None, tuple[Spec, ...]], str] = {}
     dense: tuple[str, ...] = ()
     for variant in plan.of(model):
-        recipe = (variant.reference, variant.steps)
-        if recipe not in making:
-            making[recipe] = content_id(made_by(variant))
-        made = _hashed("compress", context, variant.id, making[recipe])
+        made = _hashed("compress", context, variant.id, content_id(made_by(variant)))
         yield Step(made, "compress", variant.id, "", 0, dense)
         dense = dense or (made,)
         yield Step(_hashed("footprint", made), "footprint", variant.id, "", 0, (made,))
