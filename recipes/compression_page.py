@@ -62,9 +62,9 @@ def bits(document: dict[str, Any]) -> str:
 
 def speed(document: dict[str, Any]) -> str:
     """Against dense; none of weights that are stored dense, which run as the dense ones do."""
-    if simulated(document):
-        return "–"
     found = document["latency"]
+    if simulated(document) or (document["method"] and not found):
+        return "–"
     return interval(found["speedup"], found["speedup_low"], found["speedup_high"]) if found else "1"
 
 

@@ -9,9 +9,10 @@ import torch
 from tests.compress.structured import answer, zero_heads_, zero_neurons_
 from torch import nn
 
+from fairsqueeze.compress import neurons_removal, surgery
 from fairsqueeze.compress.blocks_removal import remove_blocks
 from fairsqueeze.compress.heads_removal import query_heads, remove_heads, units
-from fairsqueeze.compress.neurons_removal import remove_neurons
+from fairsqueeze.compress.neurons_removal import remove_neurons, without_neurons
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import anatomy
 from fairsqueeze.models.slimmed import KEY, note_of
@@ -223,3 +224,25 @@ def test_a_damaged_note_is_refused(note):
     setattr(config, KEY, note)
     with pytest.raises(ModelError, match="damaged"):
         note_of(config)
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_what_may_be_rounding_is_decided_in_float64_and_the_weights_stay_as_they_were(monkeypatch, real):
+    network = copy.deepcopy(tiny_model("bert").network)
+    before = copy.deepcopy(network.state_dict())
+
+    def noisy(other):
+        off = other is not network and (real or other.dtype == torch.float32)
+        return surgery.trunk_answer(other) + (1e-3 if off else 0.0)
+
+    monkeypatch.setattr(neurons_removal, "trunk_answer", noisy)
+    removed = [[0, 7, 63], [1, 2, 40]]
+    if real:
+        with pytest.raises(ModelError, match=r"differ by 0\.001"):
+            without_neurons(network, removed)
+    else:
+        result = without_neurons(network, removed)
+        assert result.max_difference == pytest.approx(1e-3, rel=0.01)
+        assert result.in_float64 < 1e-6
+        assert {p.dtype for p in result.network.parameters()} == {torch.float32}
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())

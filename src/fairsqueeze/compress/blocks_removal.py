@@ -28,7 +28,7 @@ def take_blocks_(model: Model, removed: Sequence[int]) -> dict[str, Any]:
     """Remove these blocks in place; returns `removed`, their numbers from 0, and `max_difference`."""
     result = without_blocks(model.network, removed)
     model.network = result.network
-    return {"removed": sorted(set(removed)), "max_difference": result.max_difference}
+    return {"removed": sorted(set(removed)), **result.to_json()}
 
 
 def without_blocks(network: PreTrainedModel, removed: Sequence[int]) -> Rebuilt:
@@ -54,8 +54,11 @@ def without_blocks(network: PreTrainedModel, removed: Sequence[int]) -> Rebuilt:
     if not gone:
         return Rebuilt(network)
     names = [block.name for block in found.blocks]
-    with _skipped(network, [names[i] for i in gone]):
-        wanted = trunk_answer(network)
+
+    def skipping() -> Tensor:
+        with _skipped(network, [names[i] for i in gone]):
+            return trunk_answer(network)
+
     kept = [name for i, name in enumerate(names) if i not in gone]
     moved = dict(zip(kept, names, strict=False))  # old name -> new name
     tensors = {
@@ -67,7 +70,7 @@ def without_blocks(network: PreTrainedModel, removed: Sequence[int]) -> Rebuilt:
     plan = Plan(
         tensors, [_config(network, n, gone)], [_numbers(network, kept, moved)], lambda name: _renamed(name, back)
     )
-    return rebuild(network, plan, wanted, trunk_answer)
+    return rebuild(network, plan, skipping, trunk_answer)
 
 
 def own_blocks(network: PreTrainedModel) -> Anatomy:

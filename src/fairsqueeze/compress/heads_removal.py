@@ -14,7 +14,7 @@ from fairsqueeze.compress.surgery import (
     base_config,
     cut,
     rebuild,
-    silenced,
+    silenced_answer,
     trunk_answer,
     trunk_names,
 )
@@ -78,11 +78,9 @@ def without_heads(network: PreTrainedModel, removed: Sequence[Sequence[int]]) ->
     for block, gone in zip(found.blocks, removed, strict=True):
         if gone:
             _features(block.attention, sorted(set(gone)), outputs, inputs)
-    with silenced(network, inputs):
-        wanted = trunk_answer(network)
     left = [_left(block.attention, gone) for block, gone in zip(found.blocks, removed, strict=True)]
     plan = Plan(cut(network, outputs, inputs), _configs(network, found, left), _numbers(network, found, left))
-    return rebuild(network, plan, wanted, trunk_answer)
+    return rebuild(network, plan, lambda: silenced_answer(network, inputs), trunk_answer)
 
 
 def heads_gone(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -99,7 +97,7 @@ def take_heads_(model: Model, removed: Sequence[Sequence[int]]) -> dict[str, Any
     gone = heads_gone(model.network, removed)
     result = without_heads(model.network, removed)
     model.network = result.network
-    return {"removed": gone, "max_difference": result.max_difference}
+    return {"removed": gone, **result.to_json()}
 
 
 def _check(found: Anatomy, removed: Sequence[Sequence[int]]) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairsqueeze.compress.surgery import Numbers, Plan, Rebuilt, base_config, cut, rebuild, silenced, trunk_answer
+from fairsqueeze.compress.surgery import (
+    Numbers,
+    Plan,
+    Rebuilt,
+    base_config,
+    cut,
+    rebuild,
+    silenced_answer,
+    trunk_answer,
+)
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import Anatomy, anatomy
 from fairsqueeze.models.model import Model
@@ -27,7 +36,7 @@ def take_neurons_(model: Model, removed: Sequence[Sequence[int]]) -> dict[str, A
     """Remove these neurons in place; returns `removed`, the neurons of each block, and `max_difference`."""
     result = without_neurons(model.network, removed)
     model.network = result.network
-    return {"removed": [sorted(set(gone)) for gone in removed], "max_difference": result.max_difference}
+    return {"removed": [sorted(set(gone)) for gone in removed], **result.to_json()}
 
 
 def without_neurons(network: PreTrainedModel, removed: Sequence[Sequence[int]]) -> Rebuilt:
@@ -57,12 +66,10 @@ def without_neurons(network: PreTrainedModel, removed: Sequence[Sequence[int]]) 
                 outputs.setdefault(part.module, []).extend(part.index[i] for i in gone)
         if gone:
             inputs[forward.down.module] = [forward.down.index[i] for i in gone]
-    with silenced(network, inputs):
-        wanted = trunk_answer(network)
     note = note_of(network.config)
     numbers: Numbers = note["numbers"] if note else {}
     plan = Plan(cut(network, outputs, inputs), _configs(network, found, removed), [numbers])
-    return rebuild(network, plan, wanted, trunk_answer)
+    return rebuild(network, plan, lambda: silenced_answer(network, inputs), trunk_answer)
 
 
 def _check(found: Anatomy, removed: Sequence[Sequence[int]]) -> None:

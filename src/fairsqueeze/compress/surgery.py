@@ -33,6 +33,8 @@ Numbers: TypeAlias = dict[str, dict[str, int]]
 _PROBE_TOKENS = 12
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 _TOLERANCE_16_BIT = 0.05
+_ROUNDING = 1000.0
+"""How far above the limit in float32 a difference may still be rounding, so that float64 decides."""
 _FAILS = (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, ModelError)
 """What a network raises while it is built or run with a config that does not fit: no reason to stop trying others."""
 
@@ -61,12 +63,19 @@ class Rebuilt:
 
     Args:
         network: shares its other weights with the whole one.
-        max_difference: largest difference of an entry of the answers, at most 1e-5 × max(1, largest entry) in float32;
-            0 where nothing was removed.
+        max_difference: largest difference of an entry of the answers; 0 where nothing was removed.
+        in_float64: the same in float64, where a float32 network differs by more than 1e-5 × max(1, largest entry): deep
+            ones do by rounding alone, since smaller matrices are summed in another order. It is what decides then.
     """
 
     network: PreTrainedModel
     max_difference: float = 0.0
+    in_float64: float | None = None
+
+    def to_json(self) -> dict[str, float]:
+        """`max_difference`, and `max_difference_float64` where that decided."""
+        exact = {} if self.in_float64 is None else {"max_difference_float64": self.in_float64}
+        return {"max_difference": self.max_difference, **exact}
 
 
 def cut(network: PreTrainedModel, outputs: Features, inputs: Features) -> dict[str, Tensor]:
@@ -129,13 +138,16 @@ def trunk_names(network: PreTrainedModel) -> dict[str, str]:
 
 
 def rebuild(
-    network: PreTrainedModel, plan: Plan, wanted: Tensor, answer: Callable[[PreTrainedModel], Tensor]
+    network: PreTrainedModel, plan: Plan, reference: Callable[[], Tensor], answer: Callable[[PreTrainedModel], Tensor]
 ) -> Rebuilt:
-    """The network that `plan` describes: the first of its candidates whose `answer` is `wanted`.
+    """The network that `plan` describes: the first of its candidates whose `answer` is the `reference`, to 1e-5.
+
+    `reference()`: what `network` answers with the removed parts silenced.
 
     Plain configs are tried first, then with the note of `models.slimmed`. Weights are shared with `network`, not
     copied; it should be dropped. Raises ModelError if no candidate answers right, NonFinite if `wanted` isn't finite.
     """
+    wanted = reference()
     if not bool(torch.isfinite(wanted).all()):
         raise NonFinite(f"{type(network).__name__} answers NaN or infinity.", "The model is broken; load it again.")
     reasons: list[str] = []
@@ -147,14 +159,39 @@ def rebuild(
             reasons.append(str(problem).split("\n")[0])
             continue
         limit = _TOLERANCE.get(network.dtype, _TOLERANCE_16_BIT) * max(1.0, float(wanted.abs().max()))
-        difference = float((got - wanted).abs().max()) if got.shape == wanted.shape else float("nan")
+        difference = _difference(got, wanted)
         if difference <= limit:
             return Rebuilt(candidate, difference)
+        if difference <= _ROUNDING * limit and _all_float32(network, candidate):
+            exact = _in_float64(network, candidate, lambda new: _difference(answer(new), reference()))
+            if exact <= limit:
+                return Rebuilt(candidate, difference, exact)
+            difference = exact
         reasons.append(f"answers differ by {difference:.3g}")
     raise ModelError(
         f"A {type(network).__name__} without these parts can't be built: {'; '.join(dict.fromkeys(reasons))}.",
         "Methods that zero weights apply to it.",
     )
+
+
+def _difference(got: Tensor, wanted: Tensor) -> float:
+    return float((got - wanted).abs().max()) if got.shape == wanted.shape else float("nan")
+
+
+def _all_float32(*networks: PreTrainedModel) -> bool:
+    tensors = [t for network in networks for t in (*network.parameters(), *network.buffers())]
+    return all(tensor.dtype == torch.float32 for tensor in tensors if tensor.is_floating_point())
+
+
+def _in_float64(
+    network: PreTrainedModel, candidate: PreTrainedModel, difference: Callable[[PreTrainedModel], float]
+) -> float:
+    """`difference` of two float32 networks that share weights while both are float64; exact there and back."""
+    try:
+        network.double(), candidate.double()
+        return difference(candidate)
+    finally:
+        network.float(), candidate.float()
 
 
 def _candidates(network: PreTrainedModel, plan: Plan) -> Iterator[Callable[[], PreTrainedConfig]]:
@@ -236,6 +273,12 @@ def _generator() -> torch.Generator:
 def trunk_answer(network: PreTrainedModel) -> Tensor:
     """The last hidden state of `network` for its probe."""
     return answer_of(network.base_model, probe_ids(network))
+
+
+def silenced_answer(network: PreTrainedModel, inputs: Features) -> Tensor:
+    """`trunk_answer` with these input features of linear layers at zero."""
+    with silenced(network, inputs):
+        return trunk_answer(network)
 
 
 @torch.no_grad()

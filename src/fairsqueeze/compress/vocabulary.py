@@ -69,4 +69,4 @@ def vocabulary_trim(model: Model, *, text: str) -> dict[str, Any]:
     result = with_tokens(model.network, kept)
     model.network, model.tokenizer = result.network, smaller
     sha256 = hashlib.sha256(written.encode()).hexdigest()
-    return {"max_difference": result.max_difference, "calibration": {"text": text, "sha256": sha256}}
+    return {**result.to_json(), "calibration": {"text": text, "sha256": sha256}}

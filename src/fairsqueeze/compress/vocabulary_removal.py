@@ -59,13 +59,16 @@ def with_tokens(network: PreTrainedModel, kept: Sequence[int]) -> Rebuilt:
         _renumber_(owner, owner.to_dict(), new_id)
     old_ids = probe_ids(network, kept)
     new_ids = torch.tensor([[new_id[i] for i in old_ids[0].tolist()]])
-    wanted = answer_of(network, old_ids)
-    if wanted.shape[-1] == rows and network.get_output_embeddings() is not None:
-        wanted = wanted[..., list(kept)]
+
+    def reference() -> Tensor:
+        answer = answer_of(network, old_ids)
+        return answer[..., list(kept)] if answer.shape[-1] == rows and has_head else answer
+
+    has_head = network.get_output_embeddings() is not None
     note = note_of(network.config)
     numbers: Numbers = note["numbers"] if note else {}
     plan = Plan(_rows_left(network, empty_network(network, config), kept), [config], [numbers])
-    result = rebuild(network, plan, wanted, lambda candidate: answer_of(candidate, new_ids))
+    result = rebuild(network, plan, reference, lambda candidate: answer_of(candidate, new_ids))
     generation = getattr(result.network, "generation_config", None)
     if generation is not None:
         _renumber_(generation, generation.to_dict(), new_id)
