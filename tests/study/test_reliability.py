@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import yaml
 
 import fairsqueeze
 from fairsqueeze.errors import StoreError
@@ -221,6 +227,48 @@ def test_a_file_that_the_disk_can_not_read_is_set_aside_too(tmp_path: Path, monk
     assert store.read("s1") is None
     assert "Input/output error" in said[0]
     assert store.steps() == []
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_while_measures_are_asked_ends_all_processes_and_the_same_command_goes_on(
+    tmp_path: Path, tiny_folder: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To all processes at once, as a terminal sends it: only the command answers, with one line and exit code 130."""
+    file, out = tmp_path / "small.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(small_study(tiny_folder).model_dump(mode="json", exclude_none=True)))
+    words = ["study", "run", str(file), "--out", str(out), "--workers", "2"]
+    command = [sys.executable, "-c", "from fairsqueeze.cli import main; main()", *words]
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # as the undisturbed run
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run_ = subprocess.Popen(command, **pipes, start_new_session=True)
+    while run_.poll() is None and not list(out.glob("records/*.parquet")):
+        time.sleep(0.01)
+    os.killpg(run_.pid, signal.SIGINT)
+    _, told = run_.communicate(timeout=300)
+    assert run_.returncode == 130, told
+    assert "Traceback" not in told
+    deadline = time.monotonic() + 60  # multiprocessing's own process, which only tidies up, ends a moment later
+    while _lives(run_.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _lives(run_.pid)
+    kept = Store(out).steps()
+    assert 1 <= len(kept) < 4
+    before = {step: (out / f"records/{step}.parquet").stat().st_mtime_ns for step in kept}
+    subprocess.run(command, check=True, capture_output=True)
+    assert {step: (out / f"records/{step}.parquet").stat().st_mtime_ns for step in kept} == before
+    assert records_of(out) == records_of(undisturbed)
+    assert_whole(out)
+
+
+def _lives(group: int) -> bool:
+    """Whether any process of a process group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # Two runs on one store at the same time
