@@ -17,9 +17,10 @@ from typing import Any
 
 from fairsqueeze.errors import AssetError, FairsqueezeError, UnknownName
 from fairsqueeze.models.load import load
-from fairsqueeze.registry import measures
+from fairsqueeze.registry import Frame, Measure, measures
 from fairsqueeze.report.charts import by_performance, save_svg
 from fairsqueeze.report.labels import measure_title, statistic_title
+from fairsqueeze.stats.paired import Comparison, compare_frames
 from fairsqueeze.stats.randomness_reward import RandomnessReward
 from fairsqueeze.study.evaluation import prepare, spec_of
 from fairsqueeze.study.progress import Lines
@@ -29,36 +30,45 @@ from fairsqueeze.validation.damaged import Bench
 from fairsqueeze.validation.degradation import DEGRADATIONS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-ASKED = {
+ASKED: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
     "smollm2": {
         "builtin:smollm2-135m": {
-            "stereoset.causal": "ss",
-            "crows_pairs.causal_sum": "share_stereotypical",
-            "bbq.causal": "bias_ambiguous",
+            "stereoset.causal": ("ss", "icat"),
+            "crows_pairs.causal_sum": ("share_stereotypical",),
+            "bbq.causal": ("bias_ambiguous", "bias_disambiguated"),
         }
     },
     "minilm": {
-        "builtin:minilm-nli": {"bias_nli": "fraction_neutral"},
-        "builtin:minilm-sts": {"bias_sts": "mean_absolute_difference"},
+        "builtin:minilm-nli": {"bias_nli": ("fraction_neutral", "net_neutral")},
+        "builtin:minilm-sts": {"bias_sts": ("mean_absolute_difference", "mean_signed_difference")},
     },
 }
-"""By group: models, their measures, and the published score that is drawn (else the first that has an ideal)."""
+"""By group: models, their measures, and the published bias scores that are shown, the drawn one first."""
 
 AT_MOST = {"crows_pairs.causal_sum": 200, "bbq.causal": 60}
 """Items of the measures whose items are many sentences."""
 
-FORMS = ("corrected_bias", "corrected_bias.prior", "corrected_bias.length_weighted")
+PRIOR = "corrected_bias.prior"
+FORMS = ("corrected_bias", PRIOR, "corrected_bias.length_weighted")
 
 
 @dataclass(frozen=True)
 class Found:
-    """One measure on one model under every kind of damage; each curve starts with the undamaged model."""
+    """One measure on one model under every kind of damage; each curve starts with the undamaged model.
+
+    `changes`: by kind, for every damaged level, what differs from the undamaged model on the same items, by statistic.
+    """
 
     model: str
     measure: str
-    published: str
+    scores: tuple[str, ...]
     n_items: int
     curves: dict[str, Curve]
+    changes: dict[str, list[dict[str, Comparison]]]
+
+    @property
+    def published(self) -> str:
+        return self.scores[0]
 
 
 def main() -> None:
@@ -72,11 +82,11 @@ def main() -> None:
     started, found, left_out = time.perf_counter(), [], []
     for group in options.models:
         for reference, asked in ASKED[group].items():
-            for name, published in asked.items():
+            for name, scores in asked.items():
                 if options.measures and name not in options.measures:
                     continue
                 try:
-                    found.append(degraded(reference, name, published, options))
+                    found.append(degraded(reference, name, scores, options))
                 except (UnknownName, AssetError) as error:
                     left_out.append(f"{name} on {reference}: {error.message}")
     if not found:
@@ -84,7 +94,7 @@ def main() -> None:
     write_page(found, left_out, options, time.perf_counter() - started)
 
 
-def degraded(reference: str, name: str, published: str, options: argparse.Namespace) -> Found:
+def degraded(reference: str, name: str, scores: tuple[str, ...], options: argparse.Namespace) -> Found:
     """One measure on one model, whole and under every kind of damage."""
     declared = measures.get(name)
     model = load(reference)
@@ -94,13 +104,18 @@ def degraded(reference: str, name: str, published: str, options: argparse.Namesp
     store.prepare()
     bench = Bench.of(model, evaluation, store, Lines())
     whole = bench.undamaged()
-    curves = {}
+    curves, changes = {}, {}
     for kind in (k for k in DEGRADATIONS.values() if k.fits(model.kind)):
         frames = [bench.damaged(kind.name, level, options.seed) for level in kind.levels]
-        none = 1.0 if kind.name == "temperature" else 0.0
         curves[kind.name] = curve_of([whole, *frames], [kind.none, *kind.levels], declared, seed=options.seed)
-    names = [s.name for s in declared.statistics if s.ideal is not None and s.resample]
-    return Found(reference, name, published if published in names else names[0], len(evaluation.items), curves)
+        changes[kind.name] = [changed(whole, frame, declared, options.seed) for frame in frames]
+    return Found(reference, name, scores, len(evaluation.items), curves, changes)
+
+
+def changed(whole: Frame, damaged: Frame, declared: Measure, seed: int) -> dict[str, Comparison]:
+    """The damaged model less the undamaged one, item by item, by overall statistic."""
+    compared = compare_frames(whole, damaged, declared, seed=seed)
+    return {one.statistic: one for one in compared if one.axis is None}
 
 
 # --- The page ---------------------------------------------------------------------------------------------------------
@@ -120,13 +135,16 @@ def write_page(found: list[Found], left_out: list[str], options: argparse.Namesp
         "",
         "*Reward* is the randomness reward: the share of its distance from the ideal that a score loses per share of "
         "competence lost, over the levels at which it is defined. 0: damage earns nothing; 1: as much as it costs. "
-        "*Stays*: whether the undamaged model's corrected bias lies within the interval of the damaged one's.",
+        "*Change* is the damaged model less the undamaged one on the same items, with its 95 % interval; a change in "
+        "**bold** has an interval without 0. Every level is one draw of the damage, so intervals hold the items' "
+        "variation and not that of another draw.",
         "",
     ]
     reading = DOCS / "degradation-reading.md"
     if reading.exists():
         lines += [reading.read_text(encoding="utf-8").strip(), ""]
-    lines += ["## What damage earns", "", *rewards_table(found), ""]
+    lines += ["## What moves", "", *moves_table(found), "", "## What damage earns", "", *rewards_table(found), ""]
+    lines += ["## Which form is tightest", "", *widths_table(found), ""]
     for one in found:
         lines += [f"## {measure_title(one.measure)} on `{one.model}`", "", f"{one.n_items:,} items.", ""]
         lines += [*pictures(one), "", *levels_table(one), ""]
@@ -136,33 +154,124 @@ def write_page(found: list[Found], left_out: list[str], options: argparse.Namesp
     print(DOCS / "degradation.md", f"{seconds:.0f} s")
 
 
-def rewards_table(found: list[Found]) -> list[str]:
+def moves_table(found: list[Found]) -> list[str]:
+    """Over damage to the model (not to answers): how many levels move a score towards its ideal, or a bias at all."""
     lines = [
-        "| measure | damage | published score | its reward [95 %] | reward of corrected bias [95 %] |",
-        "|" + "---|" * 5,
+        "Levels of damage to the model at which a published score moved significantly toward its ideal, away from it, "
+        "or not; and at which corrected bias changed, did not, or was unmeasurable.",
+        "",
+        "| measure | score | toward ideal | away | no change | raw: changed / not / unmeasurable | "
+        "prior-corrected: changed / not / unmeasurable |",
+        "|" + "---|" * 7,
     ]
     for one in found:
-        for kind, curve in one.curves.items():
+        levels = [c for kind, each in one.changes.items() if DEGRADATIONS[kind].to == "weights" for c in each]
+        for score in one.scores:
+            seen = [levels_with[score].verdict for levels_with in levels if score in levels_with]
+            toward, away = seen.count("better"), seen.count("worse")
             lines.append(
-                f"| {measure_title(one.measure)} | {kind} | {statistic_title(one.published)} "
-                f"| {reward(curve.rewards.get(one.published))} | {reward(curve.rewards.get('corrected_bias'))} |"
+                f"| {measure_title(one.measure)} | {statistic_title(score)} | {toward} | {away} "
+                f"| {len(seen) - toward - away} | {told(levels, 'corrected_bias')} | {told(levels, PRIOR)} |"
             )
     return lines
 
 
+def told(levels: list[dict[str, Comparison]], form: str) -> str:
+    verdicts = [each[form].verdict for each in levels if form in each]
+    if not verdicts:
+        return "–"
+    lost = verdicts.count("unmeasurable")
+    still = verdicts.count("no detectable change")
+    return f"{len(verdicts) - lost - still} / {still} / {lost}"
+
+
+def rewards_table(found: list[Found]) -> list[str]:
+    forms = ("corrected_bias", PRIOR)
+    lines = [
+        "| measure | damage | published score | its reward [95 %] | reward of corrected bias, raw | prior-corrected |",
+        "|" + "---|" * 6,
+    ]
+    for one in found:
+        for kind, curve in one.curves.items():
+            corrected = [reward(curve.rewards.get(form)) for form in forms]
+            for score in one.scores:
+                own = reward(curve.rewards.get(score))
+                shown = [measure_title(one.measure), kind, statistic_title(score), own, *corrected]
+                lines.append("| " + " | ".join(shown) + " |")
+    return lines
+
+
+def widths_table(found: list[Found]) -> list[str]:
+    """Mean length of the intervals of each form, as a share of the raw form's, where both are measurable."""
+    others = FORMS[1:]
+    lines = [
+        "Mean length of the 95 % interval over all levels at which both forms are measurable, the raw form being 1 (in "
+        "brackets: number of levels); last, that of the change against the undamaged model.",
+        "",
+        "| measure | " + " | ".join(map(statistic_title, others)) + " | change of raw | change of prior-corrected |",
+        "|" + "---|" * (len(others) + 3),
+    ]
+    for one in found:
+        cells = [against_raw(one, form) for form in others]
+        cells += [change_against_raw(one, form) for form in ("corrected_bias", PRIOR)]
+        lines.append(f"| {measure_title(one.measure)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def against_raw(one: Found, form: str) -> str:
+    pairs = [
+        (raw, other)
+        for curve in one.curves.values()
+        for raw, other in zip(curve.of("corrected_bias"), curve.of(form), strict=False)
+    ]
+    return ratio([(length(raw), length(other)) for raw, other in pairs])
+
+
+def change_against_raw(one: Found, form: str) -> str:
+    pairs = [
+        (length(raw), length(change[form]))
+        for kind, changes in one.changes.items()
+        for raw, change in zip(one.curves[kind].of("corrected_bias")[1:], changes, strict=True)
+        if form in change
+    ]
+    return ratio(pairs)
+
+
+def ratio(pairs: list[tuple[float | None, float | None]]) -> str:
+    both = [(a, b) for a, b in pairs if a and b]
+    return f"{sum(b for _, b in both) / sum(a for a, _ in both):.2f} ({len(both)})" if both else "–"
+
+
+def length(point: Point | Comparison) -> float | None:
+    return None if point.low is None or point.high is None else point.high - point.low
+
+
 def levels_table(one: Found) -> list[str]:
     forms = [f for f in FORMS if any(curve.of(f) for curve in one.curves.values())]
-    head = ["damage", "level", statistic_title(one.published), "competence", *map(statistic_title, forms), "stays"]
+    tested = [f for f in ("corrected_bias", PRIOR) if f in forms]
+    columns = [*one.scores, "competence", *forms]
+    changes = [f"change of {statistic_title(f)}" for f in (one.published, *tested)]
+    head = ["damage", "level", *map(statistic_title, columns), *changes]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for kind, curve in one.curves.items():
         for index, point in enumerate(curve.of(one.published)):
             if index == 0 and kind != next(iter(one.curves)):
                 continue
-            label = "none" if index == 0 else kind
-            shown = [cell(point), cell(curve.of("competence")[index]), *(cell(curve.of(f)[index]) for f in forms)]
-            stays = "" if index == 0 else inside(curve.of("corrected_bias"), index)
-            lines.append(f"| {label} | {point.level if index else ''} | " + " | ".join(shown) + f" | {stays} |")
+            change = one.changes[kind][index - 1] if index else {}
+            shown = ["none", ""] if index == 0 else [kind, f"{point.level:g}"]
+            shown += [cell(points[index]) if (points := curve.of(name)) else "–" for name in columns]
+            shown += [difference(change.get(name)) for name in (one.published, *tested)]
+            lines.append("| " + " | ".join(shown) + " |")
     return lines
+
+
+def difference(found: Comparison | None) -> str:
+    if found is None:
+        return ""
+    if found.difference is None or found.low is None or found.high is None:
+        return found.verdict
+    shown = f"{found.difference:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
+    return f"**{shown}**" if found.low > 0 or found.high < 0 else shown
 
 
 def pictures(one: Found) -> list[str]:
@@ -207,13 +316,6 @@ def cell(point: Point) -> str:
         return point.status
     interval = "" if point.low is None else f" [{point.low:.3g}, {point.high:.3g}]"
     return f"{point.value:.3g}{interval}"
-
-
-def inside(points: list[Point], index: int) -> str:
-    first, point = points[0], points[index]
-    if first.value is None or point.low is None or point.high is None:
-        return first.status if first.value is None else point.status
-    return "yes" if point.low <= first.value <= point.high else "no"
 
 
 def reward(found: RandomnessReward | None) -> str:
