@@ -158,20 +158,20 @@ def moves_table(found: list[Found]) -> list[str]:
     """Over damage to the model (not to answers): how many levels move a score towards its ideal, or a bias at all."""
     lines = [
         "Levels of damage to the model at which a published score moved significantly toward its ideal, away from it, "
-        "or not; and at which corrected bias changed, did not, or was unmeasurable.",
+        "through it to the other side, or not; and at which corrected bias changed, did not, or was unmeasurable.",
         "",
-        "| measure | score | toward ideal | away | no change | raw: changed / not / unmeasurable | "
+        "| measure | score | toward ideal | away | through it | no change | raw: changed / not / unmeasurable | "
         "prior-corrected: changed / not / unmeasurable |",
-        "|" + "---|" * 7,
+        "|" + "---|" * 8,
     ]
     for one in found:
         levels = [c for kind, each in one.changes.items() if DEGRADATIONS[kind].to == "weights" for c in each]
         for score in one.scores:
             seen = [levels_with[score].verdict for levels_with in levels if score in levels_with]
-            toward, away = seen.count("better"), seen.count("worse")
+            counted = [seen.count(verdict) for verdict in ("better", "worse", "changed", "no detectable change")]
             lines.append(
-                f"| {measure_title(one.measure)} | {statistic_title(score)} | {toward} | {away} "
-                f"| {len(seen) - toward - away} | {told(levels, 'corrected_bias')} | {told(levels, PRIOR)} |"
+                f"| {measure_title(one.measure)} | {statistic_title(score)} | {' | '.join(map(str, counted))} "
+                f"| {told(levels, 'corrected_bias')} | {told(levels, PRIOR)} |"
             )
     return lines
 
@@ -270,7 +270,7 @@ def difference(found: Comparison | None) -> str:
         return ""
     if found.difference is None or found.low is None or found.high is None:
         return found.verdict
-    shown = f"{found.difference:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
+    shown = "{:+.3g} [{:+.3g}, {:+.3g}]".format(*(round(x, 9) + 0.0 for x in (found.difference, found.low, found.high)))
     return f"**{shown}**" if found.low > 0 or found.high < 0 else shown
 
 
