@@ -331,8 +331,8 @@ def test_ten_thousand_checkpoints_by_thirty_measures_take_a_minute_at_most():
 def test_the_bootstrap_of_many_clustered_items_is_fast():
     from fairsqueeze.stats.bootstrap import clusters_of, resample
 
-    clusters = clusters_of(np.repeat(np.arange(500), 4))
-    sums = clusters.sums(np.random.default_rng(0).normal(size=(2000, 2)))
+    clusters = clusters_of(np.repeat(np.arange(2000), 5))
+    sums = clusters.sums(np.random.default_rng(0).normal(size=(10_000, 2)))
     start = time.process_time()
     resample(clusters, lambda counts: counts @ sums, 2000, np.random.default_rng(0))
     assert time.process_time() - start < 1
