@@ -263,8 +263,8 @@ don't tell can be given, and the output says what was chosen:
 - **Fronts.** The probability of being on a front comes from normal draws from the intervals, independent between
   checkpoints. Checkpoints that answered the same items err alike, so their differences are surer than that: a place on
   the front looks less decided than it is.
-- **Cost.** 10,000 checkpoints × 30 measures take 21 s of one core (22 s with undefined values; 20.5 s of wall time); a test holds
-  it to 60 s.
+- **Cost.** 10,000 checkpoints × 30 measures take 21 s of one core (22 s with undefined values; 20.5 s of
+  wall time); a test holds it to 60 s.
 
 ## Reproduce
 
