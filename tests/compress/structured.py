@@ -30,7 +30,8 @@ def settings_for(method, model, folder):
     settings = {name: value for name, value in given.items() if name in known}
     if "labelled" in known and model.kind.startswith("pair"):
         path = folder / "pairs.jsonl"
-        path.write_text("\n".join(json.dumps(pair) for pair in PAIRS))
+        pairs = answered(model) if method == "heads.threshold" else PAIRS
+        path.write_text("\n".join(json.dumps(pair) for pair in pairs))
         settings["labelled"] = str(path)
     if method == "heads.fairness":
         path = folder / "sentence_pairs.jsonl"
@@ -41,6 +42,17 @@ def settings_for(method, model, folder):
         path.write_text(CORPUS)
         settings["text"] = str(path)
     return settings
+
+
+@torch.inference_mode()
+def answered(model):
+    """The pairs with the model's own answers for labels: of a random model, too, there is then a score to lose."""
+    found = []
+    for pair in PAIRS:
+        logits = model.network(**model.tokenizer(pair["first"], pair["second"], return_tensors="pt")).logits[0]
+        label = float(logits[0]) if model.kind == "pair_regressor" else int(logits.argmax())
+        found.append({**pair, "label": label})
+    return found
 
 
 def refuses(method, model):

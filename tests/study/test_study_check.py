@@ -144,6 +144,13 @@ def test_a_classifier_needs_labelled_pairs_for_methods_that_learn_from_them(look
     assert any("line 4" in one and "needs labelled pairs" in one for one in told(report, "problem"))
 
 
+def test_a_file_of_sentence_pairs_that_is_not_there_is_told(look) -> None:
+    report = look(
+        "models: [builtin:smollm2-135m]\nmeasures: [weat]\npipelines: [[{heads.fairness: {pairs: no/such.jsonl}}]]\n"
+    )
+    assert any("line 4" in one and "no file no/such.jsonl" in one for one in told(report, "problem"))
+
+
 def test_models_that_are_not_there_and_devices_that_can_not_be_used_are_problems(look, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     report = look(f"models: [./no/such/model, {tmp_path}/empty]\nmeasures: [weat]\ndevice: cuda:77\n")

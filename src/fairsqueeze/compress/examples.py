@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from fairsqueeze.compress.calibration import calibrate
 from fairsqueeze.compress.calibration_pairs import calibration_pairs
 from fairsqueeze.compress.calibration_text import PACKAGE
 from fairsqueeze.compress.heads_importance import Loss, language_losses, pair_losses
-from fairsqueeze.compress.surgery_calibration import encoded_pair
+from fairsqueeze.compress.surgery_calibration import LabelledPair, encoded_pair
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import WeightRef
 from fairsqueeze.models.model import Model
@@ -34,10 +34,12 @@ class Examples:
         losses: one an example.
         source: what provenance tells: `text` or `labelled`, its `sha256`, how many `sequences` there are, and the
             `length` of the longest in tokens.
+        pairs: of classifiers and regressors, as many as losses; of language models none.
     """
 
     losses: list[Loss]
     source: dict[str, Any]
+    pairs: list[LabelledPair] = field(default_factory=list)
 
 
 def examples_for(
@@ -65,7 +67,7 @@ def examples_for(
         chosen = [pairs[i] for i in order[:sequences]]
         longest = max(encoded_pair(model, pair, length)["input_ids"].shape[1] for pair in chosen)
         source = {"labelled": labelled, "sha256": pairs_sha256(pairs), "sequences": len(chosen), "length": longest}
-        return Examples(pair_losses(model, chosen, length), source)
+        return Examples(pair_losses(model, chosen, length), source, chosen)
     pieces = calibrate(model, sequences=sequences, length=length, calibration=text or PACKAGE, seed=seed)
     return Examples(language_losses(model, pieces.sequences, seed), pieces.to_json())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -16,6 +16,7 @@ from fairsqueeze.compress.heads_removal import output_inputs, remove_heads, take
 from fairsqueeze.compress.surgery import silenced
 from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.surgery_choice import ranked
+from fairsqueeze.compress.task_score import Score, likelihood_score, pair_score
 from fairsqueeze.errors import BadSetting, NonFinite
 from fairsqueeze.models.anatomy import Anatomy, anatomy
 from fairsqueeze.models.model import Model
@@ -24,7 +25,6 @@ from fairsqueeze.registry import Range, model_rule
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Score = Callable[["PreTrainedModel"], float]
 Threshold = Annotated[float, Range(0, 1)]
 Step = Annotated[float, Range(0, 1, low_open=True)]
 
@@ -39,7 +39,7 @@ def heads_until(
 
     Args:
         network: in eval mode; left as it was.
-        score: of a network, > 0, higher is better; it is called under masks.
+        score: of a network, > 0, higher is better; it is called under masks. None, undefined, fails a round.
         losses: the examples that importance is computed on.
         threshold: share of the original score that must stay, in [0, 1].
         step: share of all units in a round, in (0, 1]; at least one.
@@ -59,7 +59,8 @@ def heads_until(
             if not order:
                 return kept
             tried = [sorted([*gone, *(u for at, u in order[:count] if at == b)]) for b, gone in enumerate(kept)]
-            if _score(score, network, found, tried) < floor:
+            value = _score(score, network, found, tried)
+            if value is None or value < floor:
                 break
             kept = tried
     return kept
@@ -77,14 +78,18 @@ def _next(importance: Sequence[torch.Tensor], masked: Sequence[Sequence[int]]) -
 
 def _original(score: Score, network: PreTrainedModel) -> float:
     value = score(network)
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         raise NonFinite(f"The score of the whole model is {value}.", "The model or the score is broken.")
-    if value <= 0:
-        raise BadSetting(f"The score of the whole model is {value:g}.", "It must be positive, and higher for better.")
+    if value is None or value <= 0:
+        told = "undefined" if value is None else f"{value:g}"
+        raise BadSetting(
+            f"The score of the whole model is {told}: there is no share of it to keep.",
+            "It must be positive. Use more examples, or a model that has learnt what they ask.",
+        )
     return value
 
 
-def _score(score: Score, network: PreTrainedModel, found: Anatomy, removed: Sequence[Sequence[int]]) -> float:
+def _score(score: Score, network: PreTrainedModel, found: Anatomy, removed: Sequence[Sequence[int]]) -> float | None:
     inputs = {
         block.attention.output.module: output_inputs(block.attention, gone)
         for block, gone in zip(found.blocks, removed, strict=True)
@@ -92,8 +97,8 @@ def _score(score: Score, network: PreTrainedModel, found: Anatomy, removed: Sequ
     }
     with silenced(network, inputs):
         value = score(network)
-    if not math.isfinite(value):
-        raise NonFinite(f"The score of the masked model is {value}.", "Undefined is no score; see the score function.")
+    if value is not None and not math.isfinite(value):
+        raise NonFinite(f"The score of the masked model is {value}.", "Undefined is None; see the score function.")
     return value
 
 
@@ -112,7 +117,7 @@ def prune_heads_until(
     removes="heads",
     family="heads",
     saves=SAVES,
-    version=2,
+    version=3,
     requires=f"{REQUIRES}; {LOSS}",
     fits=check_examples,
     source="Mannheim 2024, Can Pruning Language Models Reduce Their Bias?, structured; Michel et al. 2019",
@@ -122,7 +127,7 @@ def heads_threshold(
     *,
     threshold: Threshold = 0.9,
     step: Step = 0.1,
-    sequences: Sequences = 32,
+    sequences: Sequences = 128,
     length: Length = 128,
     text: str = "",
     labelled: str = "",
@@ -130,14 +135,15 @@ def heads_threshold(
 ) -> dict[str, Any]:
     """Remove the least important attention heads, round by round, until the score would fall below a share of its own.
 
-    The score is exp(−mean loss) on the calibration examples: for a language model one over its perplexity, for a
-    classifier the mean (geometric) probability of the right class. How many heads go is a result, not a setting.
+    The score is the task's, on the calibration examples: of a classifier its accuracy, of a regressor the mean of its
+    Pearson and Spearman correlation (as in the study, on MNLI and STS-B), of a language model one over its perplexity.
+    How many heads go is a result, not a setting.
 
     Args:
         model: changed in place; as for `heads.gradient`.
         threshold: share of the original score that must stay, in [0, 1]; 0 leaves one head in each block.
         step: share of all heads that a round tries, in (0, 1].
-        sequences: number of calibration examples; all pairs where there are fewer.
+        sequences: number of calibration examples; all pairs where there are fewer. The accuracy of n moves by 1/n.
         length: tokens of a piece of text, most tokens of a pair, special ones included.
         text: for language models: "package" or "", "wikitext2", "c4", "wiki", or the path of a UTF-8 text file.
         labelled: for classifiers and regressors: "mnli" or "stsb" (pairs that no task scores), or the path of a JSON
@@ -147,18 +153,15 @@ def heads_threshold(
     Returns:
         As `heads.gradient`, and `score_before` and `score_after`, of the model as it was and as it is.
 
+    Raises BadSetting where the score is not positive before anything is removed.
+
     Source:
-        The study's score is accuracy, or correlation, on a validation set; give any with `prune_heads_until`. It masks
-        at inference, here the heads are gone. One head of each block stays.
+        The study scores its whole validation set and masks at inference; here the heads are gone, and one of each block
+        stays. `prune_heads_until` takes any other score.
     """
     examples = examples_for(model, sequences=sequences, length=length, seed=seed, text=text, labelled=labelled)
-    losses = examples.losses
-
-    def score(network: PreTrainedModel) -> float:
-        with torch.no_grad():
-            return math.exp(-sum(float(loss(network)) for loss in losses) / len(losses))
-
+    score = pair_score(model, examples.pairs, length) if examples.pairs else likelihood_score(examples.losses)
     before = score(model.network)
-    told = take_heads_(model, heads_until(model.network, score, losses, threshold, step))
+    told = take_heads_(model, heads_until(model.network, score, examples.losses, threshold, step))
     scores = {"score_before": before, "score_after": score(model.network)}
     return {**told, **scores, "calibration": examples.source}

@@ -186,6 +186,9 @@ def _of_step(spec: Spec, kind: Kind | None, ready: Readiness) -> Iterator[Fairsq
         for value in _values(spec.parameters, key):
             if key in known and (error := _text(str(value), ready)) is not None:
                 yield error
+    for value in _values(spec.parameters, "pairs"):
+        if "pairs" in known and (error := _file(str(value), "the path of a JSON Lines file of more and less")):
+            yield error
     if "labelled" in known and kind in PAIRED:
         for value in _values(spec.parameters, "labelled") or [""]:
             if (error := _pairs(str(value), ready)) is not None:
