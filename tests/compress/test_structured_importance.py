@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from tests.compress.structured import answer, zero_heads_
 
 from fairsqueeze.compress.apply import compress
-from fairsqueeze.compress.blocks import block_influence
+from fairsqueeze.compress.blocks_cosine import block_influence
 from fairsqueeze.compress.heads_fairness import fasp_heads, prune_heads_fairly
 from fairsqueeze.compress.heads_importance import head_importance, language_losses, pair_losses
 from fairsqueeze.compress.heads_removal import query_heads, units
 from fairsqueeze.compress.heads_threshold import heads_until, prune_heads_until
-from fairsqueeze.compress.neurons import mean_squares
+from fairsqueeze.compress.neurons_activation import mean_squares
 from fairsqueeze.compress.surgery_calibration import LabelledPair, labelled_pairs, token_sequences
 from fairsqueeze.compress.surgery_choice import least_important, removal_counts
 from fairsqueeze.errors import BadSetting, DataError, ModelError, NonFinite

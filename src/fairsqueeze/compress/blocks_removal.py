@@ -18,6 +18,9 @@ from fairsqueeze.models.slimmed import note_of
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
+SAVES = "the blocks' share of weights, memory and time, on any hardware and in plain transformers"
+REQUIRES = "blocks with weights of their own (ALBERT is refused) that compute the same at another place"
+
 
 def remove_blocks(network: PreTrainedModel, removed: Sequence[int]) -> PreTrainedModel:
     """The network of `without_blocks`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fairsqueeze.compress.surgery import (
     Numbers,
@@ -19,9 +19,14 @@ from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import Anatomy, anatomy
 from fairsqueeze.models.model import Model
 from fairsqueeze.models.slimmed import note_of
+from fairsqueeze.registry import Range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
+
+Share = Annotated[float, Range(0, 1, high_open=True)]
+
+SAVES = "the weights of the neurons, their memory and their time, on any hardware"
 
 _WIDTHS = ("intermediate_size", "ffn_dim", "hidden_dim", "n_inner", "ffn_hidden_size", "inner_dim", "d_ff")
 """What configs call the number of feed-forward neurons; a wrong guess does not pass `rebuild`."""

@@ -1,4 +1,4 @@
-"""Pruning of whole blocks, physically: those that change their input least, or every k-th."""
+"""Pruning of whole blocks, physically: those that change their input least on a text."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from fairsqueeze.compress.blocks_removal import own_blocks, take_blocks_, watch_blocks
+from fairsqueeze.compress.blocks_removal import REQUIRES, SAVES, take_blocks_, watch_blocks
 from fairsqueeze.compress.calibration import calibrate
 from fairsqueeze.compress.calibration_text import PACKAGE
 from fairsqueeze.compress.examples import check_pieces
 from fairsqueeze.compress.surgery_calibration import Length, Sequences
 from fairsqueeze.compress.surgery_choice import least_important
-from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.model import Model
 from fairsqueeze.registry import Range, model_rule
-
-_SAVES = "the blocks' share of weights, memory and time, on any hardware and in plain transformers"
-_REQUIRES = "blocks with weights of their own (ALBERT is refused) that compute the same at another place"
 
 
 @model_rule(
@@ -26,8 +22,8 @@ _REQUIRES = "blocks with weights of their own (ALBERT is refused) that compute t
     selects="linear",
     removes="blocks",
     family="blocks",
-    saves=_SAVES,
-    requires=f"{_REQUIRES}; a text",
+    saves=SAVES,
+    requires=f"{REQUIRES}; a text",
     fits=check_pieces,
     source="Men et al. 2024, ShortGPT, arXiv:2403.03853",
 )
@@ -75,31 +71,3 @@ def block_influence(model: Model, sequences: list[Tensor]) -> Tensor:
 
     seen = watch_blocks(model.network, sequences, cosines)
     return torch.stack([1 - torch.cat(values).mean() for values in seen])
-
-
-@model_rule(
-    "blocks.every",
-    selects="linear",
-    removes="blocks",
-    family="blocks",
-    saves=_SAVES,
-    requires=_REQUIRES,
-    source="Fan et al. 2020, LayerDrop, arXiv:1909.11556: every other; Sajjad et al. 2023, arXiv:2004.03844",
-)
-def blocks_every(model: Model, *, k: Annotated[int, Range(2, 1000)] = 2) -> dict[str, Any]:
-    """Remove every k-th block: the k-th, the 2k-th and so on, counted from 1.
-
-    Args:
-        model: changed in place. One whose layers share their weights (ALBERT) is refused.
-        k: at least 2; more than the number of blocks would remove nothing and is refused.
-
-    Returns:
-        `removed`: the numbers of the blocks that are gone, from 0; `max_difference` as `blocks.cosine`.
-
-    Source:
-        "Every other" (k = 2) of LayerDrop at inference, without its training; "alternate dropping" of Sajjad et al.
-    """
-    n = len(own_blocks(model.network).blocks)
-    if k > n:
-        raise BadSetting(f"blocks.every: k is {k}, and the model has {n} blocks.", f"It must be 2 to {n}.")
-    return take_blocks_(model, range(k - 1, n, k))
