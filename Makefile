@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with pinned dependencies (about 2 minutes, 1.6 GB on disk) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "fairsqueeze needs Python 3.10 to 3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,torchao,excel,ray,s3,mlflow]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,torchao,bitsandbytes,excel,ray,s3,mlflow]'
 	@touch $(READY)
 
 demo: $(READY)  ## prune a real language model, measure performance and bias, write a report (about 4 minutes after set-up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 from dataclasses import replace
@@ -49,21 +50,37 @@ def test_a_quantisation_that_transformers_does_not_know_is_refused(tmp_path):
     assert "torchao" in refused.value.remedy
 
 
+def llama_of_whole_blocks():
+    """Tiny, with layers of 64 inputs: bitsandbytes' 4 bits share a scale by 64, and its CPU kernels take no fewer."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    tiny = tiny_model("llama")
+    config = copy.deepcopy(tiny.network.config)
+    config.update({"hidden_size": 64, "intermediate_size": 128, "head_dim": 16})
+    torch.manual_seed(0)
+    return replace(tiny, network=LlamaForCausalLM(config).eval())
+
+
 @pytest.mark.parametrize("entry", [{"load_in_8bit": True}, {"load_in_4bit": True}])
 def test_bitsandbytes_models_are_loaded_and_their_bytes_counted(entry, tmp_path):
     pytest.importorskip("bitsandbytes")
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    plain = save_tiny(tiny_model("llama"), tmp_path / "plain")
+    dense = llama_of_whole_blocks()
+    plain = save_tiny(dense, tmp_path / "plain")
     packed = AutoModelForCausalLM.from_pretrained(plain, quantization_config=BitsAndBytesConfig(**entry))
-    save_tiny(replace(tiny_model("llama"), network=packed), tmp_path / "packed")
+    save_tiny(replace(dense, network=packed), tmp_path / "packed")
     model = load(tmp_path / "packed")
+    ids = torch.arange(5, 17)[None]
     with torch.no_grad():
-        assert torch.isfinite(model.network(torch.arange(5, 17)[None]).logits).all()
-    found = footprint(model)
-    assert 0 < found["bytes_dense"] < footprint(tiny_model("llama"))["bytes_dense"]
-    assert (found["parameters"] is None) == ("load_in_4bit" in entry)
+        wanted, found = packed(ids).logits, model.network(ids).logits
+    torch.testing.assert_close(found, wanted)
+    assert not torch.allclose(found.float(), dense.network(ids).logits, atol=1e-3), "it is quantised"
+    weighed = footprint(model)
+    assert 0 < weighed["bytes_dense"] < footprint(dense)["bytes_dense"]
+    assert (weighed["parameters"] is None) == ("load_in_4bit" in entry)
 
 
 def test_packed_weights_load_as_their_own_kind_only(tmp_path):
