@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from fairsqueeze.compress.apply import compress
-from fairsqueeze.compress.iterative_magnitude import _zeros_after
+from fairsqueeze.compress.magnitude_iterative import _zeros_after
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.registry import checked_settings, methods

@@ -11,8 +11,9 @@ from torch.nn.utils import prune
 
 from fairsqueeze.compress.apply import compress, pipeline
 from fairsqueeze.compress.cut import drop_count
-from fairsqueeze.compress.magnitude import magnitude_all, magnitude_linear
-from fairsqueeze.compress.random_pruning import random_linear
+from fairsqueeze.compress.magnitude_all import magnitude_all
+from fairsqueeze.compress.magnitude_linear import magnitude_linear
+from fairsqueeze.compress.random_linear import random_linear
 from fairsqueeze.spec import Spec
 from fairsqueeze.testing.tiny import tiny_model
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairsqueeze.compress.apply import compress
-from fairsqueeze.compress.magnitude_rows import magnitude_nm, magnitude_row
+from fairsqueeze.compress.magnitude_nm import magnitude_nm
+from fairsqueeze.compress.magnitude_row import magnitude_row
 from fairsqueeze.compress.rows import prove_groups
 from fairsqueeze.compress.wanda import wanda, wanda_nm
 from fairsqueeze.errors import BadSetting, ModelError
