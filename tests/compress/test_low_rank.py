@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from fairsqueeze.compress.apply import compress
-from fairsqueeze.compress.low_rank import low_rank_activation, low_rank_svd, measured_rank
+from fairsqueeze.compress.low_rank import measured_rank
+from fairsqueeze.compress.low_rank_activation import low_rank_activation
+from fairsqueeze.compress.low_rank_svd import low_rank_svd
 from fairsqueeze.errors import BadSetting
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.testing.tiny import tiny_model

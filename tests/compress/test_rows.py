@@ -11,7 +11,8 @@ from fairsqueeze.compress.apply import compress
 from fairsqueeze.compress.magnitude_nm import magnitude_nm
 from fairsqueeze.compress.magnitude_row import magnitude_row
 from fairsqueeze.compress.rows import prove_groups
-from fairsqueeze.compress.wanda import wanda, wanda_nm
+from fairsqueeze.compress.wanda import wanda
+from fairsqueeze.compress.wanda_nm import wanda_nm
 from fairsqueeze.errors import BadSetting, ModelError
 from fairsqueeze.models.anatomy import weight_matrices
 from fairsqueeze.testing.tiny import tiny_model

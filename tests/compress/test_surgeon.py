@@ -10,8 +10,10 @@ from fairsqueeze.compress.awq import awq
 from fairsqueeze.compress.cut import drop_count
 from fairsqueeze.compress.gptq import gptq
 from fairsqueeze.compress.grid import fit_grid
-from fairsqueeze.compress.round_to_nearest import rtn
-from fairsqueeze.compress.sparsegpt import sparsegpt, sparsegpt_nm, sparsegpt_quantised
+from fairsqueeze.compress.rtn import rtn
+from fairsqueeze.compress.sparsegpt import sparsegpt
+from fairsqueeze.compress.sparsegpt_nm import sparsegpt_nm
+from fairsqueeze.compress.sparsegpt_quantised import sparsegpt_quantised
 from fairsqueeze.compress.surgeon import inverse_factor
 from fairsqueeze.errors import BadSetting, ModelError, NonFinite
 from fairsqueeze.models.anatomy import weight_matrices
