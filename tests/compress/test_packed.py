@@ -13,7 +13,7 @@ from tests.compress.conftest import made
 
 from fairsqueeze.compress.apply import compress
 from fairsqueeze.compress.footprint import footprint
-from fairsqueeze.compress.torchao_schemes import check_group
+from fairsqueeze.compress.torchao_int4_weight_only import check_group
 from fairsqueeze.errors import BadSetting, ModelError, NonFinite
 from fairsqueeze.models.anatomy import WeightRef, weight_matrices
 from fairsqueeze.models.checkpoint import save
