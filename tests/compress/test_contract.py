@@ -190,6 +190,12 @@ def test_an_unknown_method_is_refused_with_its_neighbours():
         compress(tiny_model("bert"), "magnitude.liner", sparsity=0.5)
 
 
+def test_every_built_in_method_has_a_file_of_its_own_name():
+    modules = {m.name: m.function.__module__ for m in methods if m.function.__module__.startswith("fairsqueeze.")}
+    assert modules == {name: f"fairsqueeze.compress.{name.replace('.', '_')}" for name in modules}
+    assert len(set(modules.values())) == len(modules) > 0
+
+
 def test_every_declaration_is_complete(method):
     declared = methods.get(method)
     assert declared.source
