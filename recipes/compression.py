@@ -38,8 +38,6 @@ DTYPES = {"torchao.int4_weight_only": "bfloat16"}
 """Precision of the model where it is not float32: of the dense one that speed is compared with as well."""
 LATENCY = {"batch": 1, "length": 256, "repeats": 7}
 Row = tuple[str, dict[str, Any]]
-ZEROS: Row = ("magnitude.linear", {"sparsity": 0.5})
-"""The row that shows what zeros alone do to speed; others that only zero or round are not timed."""
 
 
 def rows(model: str) -> list[Row]:
@@ -97,7 +95,7 @@ def measure(model: str, row: Row, folder: Path) -> None:
     wall, cpu = time.monotonic(), time.process_time()
     result = compress(dense, method, **settings) if method else dense
     spent = {"wall_s": time.monotonic() - wall, "cpu_s": time.process_time() - cpu, "peak_gib": peak_gib()}
-    timed = bool(method) and (bool(methods.get(method).removes) or methods.get(method).packs or row == ZEROS)
+    timed = bool(method) and not methods.get(method).simulated
     speed = measure_latency({"dense": dense, "compressed": result}, **LATENCY)["compressed"] if timed else None
     task, statistic = SCORES[model]
     scored = audit(result, tasks=[task], limit=LIMITS.get(model), timing=False)
