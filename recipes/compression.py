@@ -48,7 +48,7 @@ def rows(model: str) -> list[Row]:
     found += [("magnitude.linear", {"sparsity": s}) for s in SPARSITIES]
     found += [("wanda", {"sparsity": 0.5, **FULL}), ("sparsegpt", {"sparsity": 0.5, **FULL})]
     found += [("rtn", {"bits": 4}), ("gptq", {"bits": 4, **FULL})]
-    found += [("dynamic_int8", {}), ("torchao.int8_dynamic", {})]
+    found += [("dynamic_int8", {}), ("dynamic_int8", {"per_channel": True}), ("torchao.int8_dynamic", {})]
     found += [("low_rank.svd", {"rank": 0.5}), ("heads.gradient", {"share": 1 / 3, **judged})]
     found += [("neurons.activation", {"share": 0.5}), ("blocks.cosine", {"share": 0.4})]
     return found if model != LANGUAGE else [*found, *more(judged)]

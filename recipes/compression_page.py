@@ -75,6 +75,8 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def number(value: float) -> str:
+    if abs(value) >= 1_000_000:
+        return f"{value:.1e}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

@@ -57,7 +57,10 @@ def test_one_sequence_with_the_blank_as_some_and_two_full_stops() -> None:
 @pytest.mark.parametrize(
     ("asset", "split", "n", "gender"), [("stereoset", "dev", 2106, 255), ("stereoset_test", "test", 6392, 771)]
 )
-def test_the_files_have_the_published_numbers_of_items(asset: str, split: Any, n: int, gender: int) -> None:
+def test_the_files_have_the_published_numbers_of_items(
+    asset: str, split: Any, n: int, gender: int, shared_datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRSQUEEZE_DATA", str(shared_datasets))
     try:
         files = locate(asset).files
     except AssetError as error:

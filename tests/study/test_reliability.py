@@ -239,7 +239,9 @@ def test_ctrl_c_while_measures_are_asked_ends_all_processes_and_the_same_command
     file, out = tmp_path / "small.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(small_study(tiny_folder).model_dump(mode="json", exclude_none=True)))
     words = ["study", "run", str(file), "--out", str(out), "--workers", "2"]
-    command = [sys.executable, "-c", "from fairsqueeze.cli import main; main()", *words]
+    # A shell starts what it runs in the background with Ctrl-C ignored, which all children inherit: here it is heard.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from fairsqueeze.cli import main; main()", *words]
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # as the undisturbed run
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     run_ = subprocess.Popen(command, **pipes, start_new_session=True)
