@@ -91,9 +91,11 @@ def change_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def listing_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    """Rows as they are, one column per key of `columns`; lists are joined by commas, a missing value is `–`."""
+    """Rows as they are, one column per key of `columns`; lists are joined by commas, a missing value is `–`. Names stay
+    on one line, so that they can be copied."""
     table = _table("")
-    _columns(table, [c.replace("_", " ") for c in columns])
+    for column in columns:
+        _columns(table, [column.replace("_", " ")], no_wrap=column == "name")
     for row in rows:
         table.add_row(*(Text(_plain(row.get(c))) for c in columns))
     return table
