@@ -37,6 +37,8 @@ SPARSITIES = (0.3, 0.5, 0.7)
 DTYPES = {"torchao.int4_weight_only": "bfloat16"}
 """Precision of the model where it is not float32: of the dense one that speed is compared with as well."""
 LATENCY = {"batch": 1, "length": 256, "repeats": 7}
+PAIRS = str(Path(__file__).with_name("sentence_pairs.jsonl"))
+"""Sixteen occupations with either pronoun, which heads.fairness weighs heads by."""
 Row = tuple[str, dict[str, Any]]
 
 
@@ -51,6 +53,8 @@ def rows(model: str) -> list[Row]:
     found += [("dynamic_int8", {}), ("dynamic_int8", {"per_channel": True}), ("torchao.int8_dynamic", {})]
     found += [("low_rank.svd", {"rank": 0.5}), ("heads.gradient", {"share": 1 / 3, **judged})]
     found += [("neurons.activation", {"share": 0.5}), ("blocks.cosine", {"share": 0.4})]
+    found += [("magnitude.all", {"sparsity": 0.5}), ("magnitude.iterative", {"sparsity": 0.5, **judged})]
+    found += [("heads.threshold", {"threshold": 0.9, **judged, "sequences": 32})]
     return found if model != LANGUAGE else [*found, *more(judged)]
 
 
@@ -69,13 +73,14 @@ def more(judged: dict[str, Any]) -> list[Row]:
     found += [("low_rank.svd", {"rank": 0.7}), ("low_rank.activation", {"rank": 0.5, **SMALL})]
     found += [("heads.magnitude", {"share": 1 / 3}), ("heads.random", {"share": 1 / 3})]
     found += [("neurons.magnitude", {"share": 0.25}), ("neurons.activation", {"share": 0.25})]
-    return [*found, ("blocks.cosine", {"share": 0.2}), ("blocks.every", {"k": 5})]
+    found += [("blocks.cosine", {"share": 0.2}), ("blocks.every", {"k": 5}), ("random.all", {"sparsity": 0.5})]
+    return [*found, ("heads.fairness", {"pairs": PAIRS, **judged}), ("vocabulary.trim", {"text": TEXT})]
 
 
 def label(row: Row) -> str:
     """The row's name, and that of its file."""
     method, settings = row
-    shown = {k: v for k, v in settings.items() if k not in ("text", "labelled") and FULL.get(k) != v}
+    shown = {k: v for k, v in settings.items() if k not in ("text", "labelled", "pairs") and FULL.get(k) != v}
     inside = ",".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items())
     return f"{method or 'dense'}({inside})" if inside else method or "dense"
 

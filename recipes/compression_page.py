@@ -18,7 +18,7 @@ from fairsqueeze.registry import methods
 PAGE = Path(__file__).parent.parent / "docs" / "compression.md"
 HEAD = "| method | {} [95 %] | zeros, % | bits a weight | MB | speed × dense [95 %] | s (CPU s) | peak GiB |"
 
-CALIBRATION = ("calibration", "sequences", "length", "text", "labelled")
+CALIBRATION = ("calibration", "sequences", "length", "text", "labelled", "pairs")
 """Settings that say what a method is calibrated on, not what it does."""
 BYTES = {"float32": 4, "bfloat16": 2}
 FASTER = 1.2
