@@ -103,6 +103,7 @@ def test_saved_and_loaded_it_is_the_same(model, method, tmp_path):
     assert again.id == result.id, "the same weights, bit for bit"
     # int8 tensors move what lies behind them in the file off its alignment: kernels then add in another order
     torch.testing.assert_close(answer(again.network), answer(result.network), rtol=0, atol=1e-6)
+    assert torch.equal(answer(copy.deepcopy(again.network)), answer(result.network)), "aligned again, bit for bit"
     plain = type(result.network).from_pretrained(tmp_path / "out").eval()
     assert torch.equal(answer(plain), answer(again.network))
     with pytest.raises(ModelError, match="can't change"):
